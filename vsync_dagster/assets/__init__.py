@@ -1,0 +1,1 @@
+"""The five assets, one module each."""

@@ -1,0 +1,1 @@
+"""The DICT protocol over HTTP. Knows no database."""

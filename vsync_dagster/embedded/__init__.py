@@ -1,0 +1,1 @@
+"""A real PostgreSQL and a real Pulsar-protocol broker out of wheels, for `vsync demo`, `dev` and tests."""

@@ -1,0 +1,1 @@
+"""What is published, and the relay from the outbox to Pulsar."""

@@ -1,0 +1,1 @@
+"""A stateful DICT over HTTP to develop and test against. Nothing in production imports it."""
