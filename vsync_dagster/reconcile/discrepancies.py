@@ -1,0 +1,140 @@
+"""What each difference between the two snapshots *is*: Polars joins on CIDs and entry ids.
+
+The same key on both sides under different CIDs is one OUTDATED_LOCAL, not a pair of others. Which key a CID belongs
+to cannot be read from it, so the entry id stands in for the key on both sides: `bacen_snapshot` writes down which of
+our entries, if any, holds the key of a CID that it looked up.
+"""
+
+from enum import StrEnum
+
+import polars as pl
+
+from vsync_dagster.reconcile.look_up import Found
+
+
+class Kind(StrEnum):
+    """What a difference is, in the words of the owner's description."""
+
+    MISSING_LOCAL = "MISSING_LOCAL"
+    OUTDATED_LOCAL = "OUTDATED_LOCAL"
+    MISSING_BACEN = "MISSING_BACEN"
+
+
+LOCAL_SCHEMA = pl.Schema({"key_type": pl.String(), "entry_id": pl.Binary(), "cid": pl.Binary()})
+"""`local_snapshot`: our ACTIVE entries; entry ids of 16 bytes, CIDs of 32."""
+
+DICT_ONLY_SCHEMA = pl.Schema(
+    {
+        "key_type": pl.String(),
+        "cid": pl.Binary(),
+        "found": pl.String(),
+        "entry_id": pl.Binary(),
+        "row_version": pl.Int64(),
+        "in_flight": pl.Boolean(),
+    }
+)
+"""`bacen_snapshot`: CIDs that DICT holds and we do not, or that our row no longer hashes to. `entry_id` and
+`row_version` are those of our ACTIVE entry with the same key, if any."""
+
+LOCAL_ONLY_SCHEMA = pl.Schema(
+    {
+        "key_type": pl.String(),
+        "cid": pl.Binary(),
+        "in_flight": pl.Boolean(),
+        "under_review": pl.Boolean(),
+        "removed_at": pl.Datetime("us", "UTC"),
+    }
+)
+"""`bacen_snapshot`: CIDs that we hold and DICT does not; `removed_at` is DICT's log's word, if it has one."""
+
+DISCREPANCY_SCHEMA = pl.Schema(
+    {
+        "kind": pl.String(),
+        "key_type": pl.String(),
+        "entry_id": pl.Binary(),
+        "local_cid": pl.Binary(),
+        "dict_cid": pl.Binary(),
+        "found": pl.String(),
+        "row_version": pl.Int64(),
+        "in_flight": pl.Boolean(),
+        "removed_at": pl.Datetime("us", "UTC"),
+    }
+)
+"""`discrepancies`: one row a difference; those in flight are counted, not repaired."""
+
+
+def classify(local: pl.LazyFrame, dict_only: pl.LazyFrame, local_only: pl.LazyFrame) -> pl.DataFrame:
+    """Return one row a difference, in the columns of `DISCREPANCY_SCHEMA`.
+
+    Keys under review are no news: they are left out, unless DICT now holds another CID of theirs.
+    """
+    entry_of = local.select("entry_id", local_cid="cid", local_key_type="key_type")
+    ours = local_only.join(entry_of, left_on="cid", right_on="local_cid", how="inner", coalesce=False)
+    settled = dict_only.with_columns(
+        # A look-up that found nothing, or two CIDs of one key, mean that the set moved under us.
+        in_flight=pl.col("in_flight")
+        | pl.col("found").is_in([Found.GONE, Found.NOT_OURS])
+        | (pl.col("entry_id").is_not_null() & pl.col("entry_id").is_duplicated())
+    )
+    outdated = _outdated(settled, entry_of, ours)
+    missing_local = settled.join(outdated, left_on="cid", right_on="dict_cid", how="anti").select(
+        kind=pl.lit(Kind.MISSING_LOCAL.value),
+        key_type="key_type",
+        entry_id=pl.lit(None, dtype=pl.Binary),
+        local_cid=pl.lit(None, dtype=pl.Binary),
+        dict_cid="cid",
+        found="found",
+        row_version=pl.lit(None, dtype=pl.Int64),
+        # An entry with this key that the snapshot does not know has come since.
+        in_flight=pl.col("in_flight") | pl.col("entry_id").is_not_null(),
+        removed_at=pl.lit(None, dtype=pl.Datetime("us", "UTC")),
+    )
+    missing_bacen = (
+        ours.filter(~pl.col("under_review"))
+        .join(outdated, on="entry_id", how="anti")
+        .select(
+            kind=pl.lit(Kind.MISSING_BACEN.value),
+            key_type="key_type",
+            entry_id="entry_id",
+            local_cid="local_cid",
+            dict_cid=pl.lit(None, dtype=pl.Binary),
+            found=pl.lit(None, dtype=pl.String),
+            row_version=pl.lit(None, dtype=pl.Int64),
+            in_flight="in_flight",
+            removed_at="removed_at",
+        )
+    )
+    return pl.concat([missing_local, outdated, missing_bacen]).collect().match_to_schema(DISCREPANCY_SCHEMA)
+
+
+def _outdated(dict_only: pl.LazyFrame, entry_of: pl.LazyFrame, ours: pl.LazyFrame) -> pl.LazyFrame:
+    moving = ours.select("entry_id", "removed_at", local_in_flight="in_flight")
+    return (
+        dict_only.filter(~pl.col("found").is_in([Found.GONE, Found.NOT_OURS]))
+        .join(entry_of, on="entry_id", how="inner")
+        .join(moving, on="entry_id", how="left")
+        .select(
+            kind=pl.lit(Kind.OUTDATED_LOCAL.value),
+            key_type="key_type",
+            entry_id="entry_id",
+            local_cid="local_cid",
+            dict_cid="cid",
+            found="found",
+            row_version="row_version",
+            in_flight=pl.col("in_flight") | pl.col("local_in_flight").fill_null(value=False),
+            removed_at="removed_at",
+        )
+    )
+
+
+def counts(discrepancies: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a key type with the number of each kind, and of those in flight (Int64)."""
+    settled = ~pl.col("in_flight")
+    return (
+        discrepancies.group_by("key_type")
+        .agg(
+            *((settled & (pl.col("kind") == kind.value)).sum().cast(pl.Int64).alias(kind.lower()) for kind in Kind),
+            pl.col("in_flight").sum().cast(pl.Int64).alias("in_flight"),
+        )
+        .sort("key_type")
+    )
