@@ -1,0 +1,153 @@
+"""The simulated DICT as an ASGI application."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from lxml import etree
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from vsync_dagster.dict_api.messages import Problem
+from vsync_dagster.dict_api.xml import MalformedMessageError, serialize
+from vsync_dagster.simulator.call import Call, Refusal, Service
+from vsync_dagster.simulator.faults import Fault, FaultKind
+from vsync_dagster.simulator.handlers import FILES_PATH, HANDLERS, Answer, correlation_id
+from vsync_dagster.simulator.operations import Operation
+from vsync_dagster.simulator.settings import Settings, Signatures
+from vsync_dagster.simulator.state import DictState
+from vsync_dagster.simulator.wire import CutResponse, ResetResponse
+
+API_PATH = "/api/v2"
+_XML, _PROBLEM = "application/xml", "application/problem+xml"
+_GARBAGE = b"<!DOCTYPE html><html><body>502 upstream</body>"
+_log = logging.getLogger(__name__)
+
+
+def create_app(state: DictState, settings: Settings | None = None, signatures: Signatures | None = None) -> Starlette:
+    """Return the application: the API under `/api/v2/`, downloads of CID set files under `/files/`."""
+    service = Service(state, settings or Settings(), signatures or Signatures())
+    routes = [
+        Route(API_PATH + path, _endpoint(service, operation, handler), methods=[method])
+        for operation, (method, path, handler) in HANDLERS.items()
+    ]
+
+    async def no_such_path(request: Request, error: Exception) -> Response:
+        del request
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        return _problem(service, Refusal(status))
+
+    app = Starlette(
+        routes=[*routes, Route(FILES_PATH + "{name}", _download(service), methods=["GET"])],
+        middleware=[Middleware(GZipMiddleware, compresslevel=1)],
+        exception_handlers={HTTPException: no_such_path},
+    )
+    # A path without its final slash is another path, as it is at DICT.
+    app.router.redirect_slashes = False
+    return app
+
+
+def _endpoint(
+    service: Service, operation: Operation, handler: Callable[[Call], Answer]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        call = Call(service, operation, request, await request.body())
+        if operation is Operation.GET_CID_SET_FILE:
+            # It may make the file, which takes its time.
+            response = await run_in_threadpool(_answer, call, handler)
+        else:
+            response = _answer(call, handler)
+        return await _through_the_wire(response, call.fault)
+
+    return endpoint
+
+
+def _answer(call: Call, handler: Callable[[Call], Answer]) -> Response:
+    service = call.service
+    try:
+        answer = _handle(call, handler)
+    except Refusal as refusal:
+        response = _problem(service, refusal)
+    except Exception as error:  # noqa: BLE001 - a DICT answers 500 to whatever goes wrong inside
+        # The class alone: a text could quote the entry at hand.
+        _log.error("%s failed: %s", call.operation.value, type(error).__name__)
+        response = _problem(service, Refusal(500))
+    else:
+        response = _xml_response(service, answer.status, answer.document, _XML)
+    call.settle(response.status_code)
+    return response
+
+
+def _handle(call: Call, handler: Callable[[Call], Answer]) -> Answer:
+    try:
+        return handler(call)
+    except MalformedMessageError:
+        call.charge_unadmitted()
+        raise Refusal(400) from None
+    except Refusal:
+        call.charge_unadmitted()
+        raise
+
+
+async def _through_the_wire(response: Response, fault: Fault | None) -> Response:
+    """Let a scripted fault spoil an answer after the operation took place."""
+    match None if fault is None else fault.kind:
+        case FaultKind.HANG:
+            await asyncio.sleep((fault and fault.seconds) or 0)
+        case FaultKind.RESET:
+            return ResetResponse()
+        case FaultKind.CUT:
+            return CutResponse(response.body, response.status_code, media_type=response.media_type)
+        case FaultKind.GARBAGE:
+            return Response(_GARBAGE, response.status_code, media_type=response.media_type)
+        case _:
+            pass
+    return response
+
+
+def _download(service: Service) -> Callable[[Request], Awaitable[Response]]:
+    """The download service: beside the API, it knows no participant, signs nothing and charges nothing."""
+
+    async def download(request: Request) -> Response:
+        name = request.path_params["name"]
+        path = service.state.files.content(name, service.settings.file_lifetime)
+        fault = service.state.faults.take(Operation.DOWNLOAD_CID_SET_FILE)
+        response = _file_response(service, path, fault)
+        service.state.calls.count(Operation.DOWNLOAD_CID_SET_FILE, "", response.status_code)
+        return await _through_the_wire(response, fault)
+
+    return download
+
+
+def _file_response(service: Service, path: Path | None, fault: Fault | None) -> Response:
+    if fault is not None and fault.kind is FaultKind.STATUS:
+        return _problem(service, Refusal(fault.status or 500, retry_after=fault.retry_after))
+    if path is None:
+        return _problem(service, Refusal(404))
+    if fault is None or fault.kind in (FaultKind.HANG, FaultKind.RESET, FaultKind.GARBAGE):
+        return FileResponse(path, media_type="text/plain")
+    content = path.read_bytes()
+    if fault.kind is FaultKind.FILE_ALTERED:
+        content = (b"0" if content[:1] != b"0" else b"1") + content[1:]
+    elif fault.kind is FaultKind.FILE_TRUNCATED:
+        content = content[: len(content) // 2]
+    return Response(content, media_type="text/plain")
+
+
+def _problem(service: Service, refusal: Refusal) -> Response:
+    document = Problem(refusal.kind, refusal.status, refusal.title, correlation_id()).to_xml()
+    response = _xml_response(service, refusal.status, document, _PROBLEM)
+    if refusal.retry_after is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after)
+    return response
+
+
+def _xml_response(service: Service, status: int, document: etree._Element, media_type: str) -> Response:
+    return Response(serialize(service.signatures.sign(document)), status, media_type=media_type)

@@ -1,0 +1,99 @@
+"""Running the simulated DICT: as a process of its own, or in a thread of a demo or a test."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+
+from vsync_dagster.simulator.app import API_PATH, create_app
+from vsync_dagster.simulator.errors import SimulatorStateError
+from vsync_dagster.simulator.settings import Settings, Signatures
+from vsync_dagster.simulator.state import DictState
+from vsync_dagster.simulator.wire import TransportProtocol
+
+_LOCALHOST = "127.0.0.1"
+_KEEP_ALIVE_SECONDS = 30
+_START_SECONDS = 30.0
+
+
+class _ThreadServer(uvicorn.Server):
+    """uvicorn's server, which tells another thread when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen."""
+        await super().startup(sockets)
+        self.listening.set()
+
+
+def serve(
+    state_path: Path,
+    host: str,
+    port: int,
+    settings: Settings | None = None,
+    signatures: Signatures | None = None,
+) -> None:
+    """Serve the state in this process until a signal (SIGINT, SIGTERM) ends it."""
+    with DictState(state_path, now=_utc_now) as state:
+        config = _config(state, settings, signatures, log_level="warning")
+        config.host, config.port = host, port
+        uvicorn.Server(config).run()
+
+
+@contextmanager
+def running_simulator(
+    state: DictState,
+    settings: Settings | None = None,
+    signatures: Signatures | None = None,
+    *,
+    port: int = 0,
+) -> Iterator[str]:
+    """Serve a state on this machine from a thread; yield the API's base URL, which ends in a slash.
+
+    Port 0 is any free one. On leaving, calls that hang are broken off.
+
+    Raises:
+        SimulatorStateError: the server did not start.
+    """
+    listener = socket.create_server((_LOCALHOST, port))
+    server = _ThreadServer(_config(state, settings, signatures, log_level="critical"))
+    thread = threading.Thread(target=server.run, args=([listener],), name="dict-simulator", daemon=True)
+    thread.start()
+    try:
+        if not server.listening.wait(_START_SECONDS):
+            raise SimulatorStateError("the DICT simulator did not start")
+        yield f"http://{_LOCALHOST}:{listener.getsockname()[1]}{API_PATH}/"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def _config(
+    state: DictState, settings: Settings | None, signatures: Signatures | None, log_level: str
+) -> uvicorn.Config:
+    # No access log: a path holds a CID, a query a participant, and nobody reads either.
+    return uvicorn.Config(
+        create_app(state, settings, signatures),
+        http=TransportProtocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level=log_level,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        headers=[("Keep-Alive", f"timeout={_KEEP_ALIVE_SECONDS}")],
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,56 @@
+"""How the simulated DICT behaves, and where signatures plug in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from lxml import etree
+
+from vsync_dagster.simulator.buckets import DOCUMENTED, Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The simulator's behaviour where DICT's documents leave it open, or where a test wants it otherwise.
+
+    Attributes:
+        log_lag: how old an event must be before the log lists it (5 s, says API 1.8's listCidSetEvents).
+        file_delay: how long a CID set file takes to be made.
+        file_lifetime: how long it can be downloaded; after that it is UNAVAILABLE. None: for ever.
+        download_base: scheme and host (and path, if any) of a file's Url; None: those of the request.
+        limits: buckets that differ from the documented ones, by policy name.
+        indirects_share_buckets: an indirect participant is charged to its direct one; DICT does not say.
+        category: the participant category told by the policy operations.
+    """
+
+    log_lag: timedelta = timedelta(seconds=5)
+    file_delay: timedelta = timedelta(seconds=2)
+    file_lifetime: timedelta | None = timedelta(days=1)
+    download_base: str | None = None
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    indirects_share_buckets: bool = True
+    category: str = "A"
+
+    def all_limits(self) -> dict[str, Limit]:
+        """Return every policy's bucket."""
+        return {**DOCUMENTED, **self.limits}
+
+
+def _unsigned(document: etree._Element) -> etree._Element:
+    return document
+
+
+def _unverified(document: etree._Element) -> None:
+    del document
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """Signs every answer document, problems too, and verifies every request document.
+
+    `verify` raises a VsyncError for a document whose signature it does not accept; the sender is told
+    RequestSignatureInvalid.
+    """
+
+    sign: Callable[[etree._Element], etree._Element] = _unsigned
+    verify: Callable[[etree._Element], None] = _unverified
