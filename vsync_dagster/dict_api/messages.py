@@ -1,8 +1,8 @@
 """The messages of DICT's reconciliation and policy operations (DICT API 2.6.1), as dataclasses.
 
-Field names are DICT's element names in snake case; `vsync_dagster.dict_api.xml` reads and writes them. CIDs and
-VSyncs are 32 bytes, times are in UTC, everything else that DICT calls a string stays one: unknown key types, statuses
-and categories must not stop a reader (they are declared compatible changes).
+Field names are DICT's element names in snake case; `vsync_dagster.dict_api.xml` reads and writes them. CIDs
+and VSyncs are 32 bytes, times are in UTC, everything else that DICT calls a string stays one: unknown key types,
+statuses and categories must not stop a reader (they are declared compatible changes).
 """
 
 from dataclasses import dataclass
@@ -168,7 +168,7 @@ class GetEntryByCidResponse:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The state of one token bucket: it holds `capacity` and gains `refill_tokens` every `refill_period_sec`."""
+    """One token bucket's state: it holds `capacity` and gains `refill_tokens` every `refill_period_sec`."""
 
     available_tokens: int
     capacity: int
@@ -224,7 +224,8 @@ class Problem:
         """
         if etree.QName(root).localname != "problem":
             raise MalformedMessageError("an error answer is not a problem document")
-        text = {etree.QName(child).localname: child.text or "" for child in root if isinstance(child.tag, str)}
+        children = [child for child in root if isinstance(child.tag, str)]
+        text = {etree.QName(child).localname: child.text or "" for child in children}
         try:
             kind, status = text["type"].rsplit("/", 1)[-1], int(text["status"])
         except (KeyError, ValueError):

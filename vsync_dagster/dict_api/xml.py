@@ -1,16 +1,17 @@
 """Dataclasses to DICT's XML and back.
 
-A message is a dataclass; the field `key_type` is the element `KeyType`. Reading follows DICT's rule for compatible
-evolution (OpenAPI, "Evolução"): unknown elements are skipped and order does not matter. The parser takes no DOCTYPE,
-no entities and nothing from the network.
+A message is a dataclass; the field `key_type` is the element `KeyType`. Reading follows DICT's rule for
+compatible evolution (OpenAPI, "Evolução"): unknown elements are skipped and order does not matter. The parser
+takes no DOCTYPE, no entities and nothing from the network.
 """
 
 import types
 import typing
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from lxml import etree
@@ -33,7 +34,7 @@ def parse_document(body: bytes) -> etree._Element:
         MalformedMessageError: too large, not well-formed, or with a DOCTYPE.
     """
     if len(body) > MAX_DOCUMENT_BYTES:
-        raise MalformedMessageError(f"an XML message of {len(body)} bytes is larger than {MAX_DOCUMENT_BYTES}")
+        raise MalformedMessageError(f"an XML message of {len(body)} bytes is over {MAX_DOCUMENT_BYTES}")
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
         root = etree.fromstring(body, parser)
@@ -57,7 +58,8 @@ def to_xml(message: object, root_name: str | None = None) -> etree._Element:
 
 def serialize(element: etree._Element) -> bytes:
     """Return the bytes to send: UTF-8, declared, without added white space (it would break a signature)."""
-    return etree.tostring(element, xml_declaration=True, encoding="UTF-8")
+    document: bytes = etree.tostring(element, xml_declaration=True, encoding="UTF-8")
+    return document
 
 
 def from_xml(message_type: type[_Message], element: etree._Element) -> _Message:
@@ -68,13 +70,14 @@ def from_xml(message_type: type[_Message], element: etree._Element) -> _Message:
     """
     children = {etree.QName(child).localname: child for child in element if isinstance(child.tag, str)}
     values: dict[str, object] = {}
-    for name, hint in _field_types(message_type).items():
+    kind: type = message_type
+    for name, hint in _field_types(kind).items():
         child = children.get(_element_name(name))
         values[name] = _read_field(message_type, name, hint, child)
     return message_type(**values)
 
 
-def _read_field(message_type: type, name: str, hint: Any, child: etree._Element | None) -> object:
+def _read_field(message_type: type, name: str, hint: object, child: etree._Element | None) -> object:
     inner, optional = _without_none(hint)
     many = typing.get_origin(inner) is tuple
     if child is None:
@@ -86,16 +89,23 @@ def _read_field(message_type: type, name: str, hint: Any, child: etree._Element 
     try:
         if many:
             item_type = typing.get_args(inner)[0]
-            return tuple(_read(item_type, item) for item in child if isinstance(item.tag, str))
+            return tuple(_read(item_type, item) for item in _named(child, item_type.__name__))
         return _read(inner, child)
-    except ValueError:
+    except (ValueError, OverflowError):
         # from None: the original text quotes the value.
         raise MalformedMessageError(f"{message_type.__name__}.{_element_name(name)} is malformed") from None
 
 
-def _read(kind: Any, element: etree._Element) -> object:
-    if is_dataclass(kind):
-        return from_xml(typing.cast(type, kind), element)
+def _named(parent: etree._Element, name: str) -> Iterator[etree._Element]:
+    return (item for item in parent if isinstance(item.tag, str) and etree.QName(item).localname == name)
+
+
+def _read(kind: object, element: etree._Element) -> object:
+    if is_dataclass(kind) and isinstance(kind, type):
+        return from_xml(kind, element)
+    if len(element):
+        # `text` ends at the first comment or child: a signed value must not be cut short by one.
+        raise ValueError("not plain text")
     return _READERS[kind](element.text or "")
 
 
@@ -111,7 +121,7 @@ def _read_time(text: str) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-_READERS: dict[Any, typing.Callable[[str], object]] = {
+_READERS: dict[object, Callable[[str], object]] = {
     str: str,
     int: int,
     bool: _read_bool,
@@ -133,7 +143,7 @@ def _to_element(name: str, value: object) -> etree._Element:
 
 
 def to_text(value: object) -> str:
-    """Return a scalar in DICT's notation: UTC with milliseconds, lowercase hexadecimal, `true` and `false`."""
+    """Return a scalar in DICT's notation: UTC with milliseconds, lowercase hexadecimal, `true`, `false`."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -150,11 +160,11 @@ def _element_name(field_name: str) -> str:
 
 
 @cache
-def _field_types(message_type: type) -> dict[str, Any]:
+def _field_types(message_type: type) -> dict[str, object]:
     return typing.get_type_hints(message_type)
 
 
-def _without_none(hint: Any) -> tuple[Any, bool]:
+def _without_none(hint: object) -> tuple[object, bool]:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         rest = [item for item in typing.get_args(hint) if item is not type(None)]
         return rest[0], True

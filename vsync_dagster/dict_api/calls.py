@@ -1,0 +1,26 @@
+"""The evidence of a call to DICT: what was asked, when, and what came back. Holds nothing personal."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DictCall:
+    """One HTTP attempt. `operation` is DICT's operationId.
+
+    `result` is DICT's own word where it has one (OK, NOK, a file's status, a problem type), FOUND for an entry, a count
+    for a list, and one of the upper-case words of `vsync_dagster.dict_api.exchange.NoAnswerError` or MALFORMED where
+    there was no usable answer. `reference` is the id of a verification or file. Times are in UTC, `called_at` by our
+    clock and `response_time` by DICT's.
+    """
+
+    operation: str
+    participant: str
+    key_type: str | None
+    correlation_id: str | None
+    response_time: datetime | None
+    reference: str | None
+    http_status: int | None
+    result: str
+    called_at: datetime
+    duration_ms: int

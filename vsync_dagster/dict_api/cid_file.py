@@ -1,0 +1,204 @@
+"""CID set files: waiting for one, downloading it, and reading it. Nothing is believed before its hash is right.
+
+Source: DICT API 2.6.1, createCidSetFile: one CID a line, LF, in no order. The file is served by another host than the
+API.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import httpx
+import numpy as np
+
+from vsync_dagster.dict_api.client import DictClient
+from vsync_dagster.dict_api.errors import CidFileContentError, CidFileError
+from vsync_dagster.dict_api.exchange import has_known_encoding
+from vsync_dagster.dict_api.messages import CidSetFile
+from vsync_dagster.reconcile.cid import CID_BYTES
+from vsync_dagster.reconcile.cid_set import CidArray, has_duplicates
+from vsync_dagster.reconcile.errors import PermanentError
+
+_LINE_BYTES = 2 * CID_BYTES + 1
+_BLOCK_LINES = 4_096
+_FIRST_POLL, _LONGEST_POLL = 2.0, 30.0
+_LOST_STATUSES = (404, 410)
+
+
+def wait_for_file(
+    client: DictClient,
+    file_id: int,
+    key_type: str,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    longest_wait: float = 1_800.0,
+) -> CidSetFile:
+    """Ask for the state of a file until it is AVAILABLE, less and less often; each question costs a token.
+
+    An unknown status counts as one on the way. `longest_wait` is in seconds.
+
+    Raises:
+        CidFileError: DICT gave the file up (`ask_again`), or it is not there after `longest_wait`.
+        VsyncError: what the client raises.
+    """
+    waited, pause = 0.0, _FIRST_POLL
+    while True:
+        file = client.get_cid_set_file(file_id, key_type).cid_set_file
+        if file.status == "AVAILABLE":
+            return file
+        if file.status in ("ERROR", "UNAVAILABLE"):
+            raise CidFileError(f"DICT's CID file is in status {file.status}; ask for another", ask_again=True)
+        if waited >= longest_wait:
+            raise CidFileError(f"DICT has not made the CID file within {waited:.0f} s; try again later")
+        sleep(pause)
+        waited, pause = waited + pause, min(pause * 1.5, _LONGEST_POLL)
+
+
+def download(
+    http: httpx.Client,
+    file: CidSetFile,
+    target: Path,
+    *,
+    max_bytes: int,
+    download_base: str | None = None,
+    attempts: int = 3,
+    time_limit: float = 900.0,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Download an AVAILABLE file to `target`, and keep it only if size and SHA-256 are the ones DICT named.
+
+    Args:
+        http: the client; it follows no redirects.
+        file: what DICT says about the file.
+        target: where to put it; written only when everything is right.
+        max_bytes: the largest file to accept, unpacked.
+        download_base: scheme, host and path prefix to put in place of those of the file's URL
+            (`VSYNC_DICT_DOWNLOAD_BASE`).
+        attempts: how often a download that breaks off or arrives altered is tried.
+        time_limit: seconds that one attempt may take.
+        sleep: waits between the attempts, in seconds.
+        clock: seconds, for `time_limit`.
+
+    Raises:
+        CidFileError: no attempt succeeded; with `ask_again` if the server no longer has the file.
+        CidFileContentError: the file is larger than `max_bytes`.
+        PermanentError: the disk does not take it.
+    """
+    if file.url is None or file.bytes is None or file.sha256 is None:
+        raise CidFileError("DICT's CID file is AVAILABLE and lacks its Url, Bytes or Sha256; try again later")
+    if file.bytes > max_bytes:
+        raise CidFileContentError(f"the CID file has {file.bytes} bytes, more than the {max_bytes} permitted")
+    url = _download_url(file.url, download_base)
+    part = target.with_name(target.name + ".part")
+    fetching = _Download(http, url, part, file.bytes, file.sha256.lower(), time_limit, clock)
+    try:
+        for attempt in range(attempts):
+            if attempt:
+                sleep(2.0**attempt)
+            if (failure := fetching.once()) is None:
+                part.replace(target)
+                return
+        raise CidFileError(f"the CID file could not be downloaded in {attempts} attempts: {failure}; try again later")
+    except OSError as error:
+        raise PermanentError(f"the CID file cannot be stored: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_cids(path: Path) -> CidArray:
+    """Return the CIDs of a downloaded file as an array of shape (n, 32), dtype uint8.
+
+    Raises:
+        CidFileContentError: a line is not exactly 64 hexadecimal digits, or stands there twice.
+    """
+    with path.open("rb") as lines:
+        blocks = [np.frombuffer(cids, dtype=np.uint8) for cids in _blocks(lines)]
+    cids = np.concatenate([np.empty(0, dtype=np.uint8), *blocks]).reshape(-1, CID_BYTES)
+    if has_duplicates(cids):
+        # In an XOR the pair would vanish, and the file would seem to be the set without it.
+        raise CidFileContentError("the CID file has a CID twice; nothing of it is used")
+    return cids
+
+
+def _blocks(lines: BinaryIO) -> Iterator[bytes]:
+    """Yield the bytes of up to 4,096 CIDs at a time."""
+    while block := lines.read(_BLOCK_LINES * _LINE_BYTES):
+        if len(block) % _LINE_BYTES == _LINE_BYTES - 1:
+            block += b"\n"
+        count, rest = divmod(len(block), _LINE_BYTES)
+        ends = block[_LINE_BYTES - 1 :: _LINE_BYTES]
+        digits = block.replace(b"\n", b"")
+        if rest or ends != b"\n" * count or len(digits) != count * 2 * CID_BYTES:
+            raise CidFileContentError("the CID file has a line that is not 64 characters; nothing of it is used")
+        yield _from_hex(digits)
+
+
+def _from_hex(digits: bytes) -> bytes:
+    try:
+        cids = bytes.fromhex(digits.decode("ascii"))
+    except ValueError:
+        cids = b""
+    # `fromhex` skips white space.
+    if 2 * len(cids) != len(digits):
+        raise CidFileContentError("the CID file has a line that is not hexadecimal; nothing of it is used")
+    return cids
+
+
+def _download_url(url: str, download_base: str | None) -> httpx.URL:
+    try:
+        there = httpx.URL(url)
+        base = httpx.URL(download_base) if download_base else None
+    except httpx.InvalidURL:
+        raise CidFileError("the URL of DICT's CID file is malformed; try again later") from None
+    if base is not None:
+        path = base.raw_path.rstrip(b"/") + there.raw_path
+        there = base.copy_with(raw_path=path)
+    if there.scheme not in ("http", "https") or not there.host:
+        raise CidFileError("the URL of DICT's CID file is not http or https; try again later")
+    return there
+
+
+@dataclass(frozen=True, slots=True)
+class _Download:
+    http: httpx.Client
+    url: httpx.URL
+    part: Path
+    size: int
+    sha256: str
+    time_limit: float
+    clock: Callable[[], float]
+
+    def once(self) -> str | None:
+        """Download once; returns what was wrong, None if nothing was."""
+        try:
+            with self.http.stream("GET", self.url, headers={"Accept": "*/*"}) as response:
+                if response.status_code in _LOST_STATUSES:
+                    lost = f"the CID file is gone (HTTP {response.status_code}); ask for another"
+                    raise CidFileError(lost, ask_again=True)
+                if response.status_code != 200:
+                    return f"HTTP {response.status_code}"
+                if not has_known_encoding(response):
+                    return "its encoding is unknown"
+                return self._store(response)
+        except httpx.RequestError as error:
+            return type(error).__name__
+
+    def _store(self, response: httpx.Response) -> str | None:
+        deadline = self.clock() + self.time_limit
+        digest, received = hashlib.sha256(), 0
+        with self.part.open("wb") as out:
+            for chunk in response.iter_bytes():
+                received += len(chunk)
+                if received > self.size:
+                    return "it is longer than DICT says"
+                if self.clock() > deadline:
+                    return "it takes too long"
+                digest.update(chunk)
+                out.write(chunk)
+        if received != self.size:
+            return "it is shorter than DICT says"
+        return None if digest.hexdigest() == self.sha256 else "its SHA-256 is not the one that DICT named"

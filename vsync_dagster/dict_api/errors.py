@@ -1,0 +1,68 @@
+"""What can go wrong between us and DICT, named by what to do next. No text holds a body, a query or a key."""
+
+from datetime import datetime
+
+from vsync_dagster.reconcile.errors import PermanentError, RefusedError, TransientError
+
+
+class DictUnavailableError(TransientError):
+    """DICT did not answer, or answered 5xx or 429 until the attempts were used up.
+
+    `retry_at` is when DICT asked to be called again, if it did.
+    """
+
+    def __init__(self, text: str, retry_at: datetime | None = None) -> None:
+        super().__init__(text)
+        self.retry_at = retry_at
+
+
+class BudgetExhaustedError(TransientError):
+    """A policy's bucket is empty, and the next token is further away than a call may wait."""
+
+    def __init__(self, policy: str, wait_seconds: float) -> None:
+        super().__init__(f"DICT's budget {policy} is used up; try again in {wait_seconds:.0f} s")
+        self.policy = policy
+        self.wait_seconds = wait_seconds
+
+
+class DictAnswerError(TransientError):
+    """DICT's answer is not what its specification describes, or is not an answer to what was asked."""
+
+
+class DictRejectedError(PermanentError):
+    """DICT refuses the request (4xx). `kind` is DICT's problem type, such as `ParticipantInvalid`."""
+
+    def __init__(self, operation: str, status: int, kind: str, correlation_id: str | None = None) -> None:
+        super().__init__(f"DICT rejects {operation}: {kind} (HTTP {status})")
+        self.operation = operation
+        self.status = status
+        self.kind = kind
+        self.correlation_id = correlation_id
+
+
+class DictNotFoundError(DictRejectedError):
+    """404: what was asked for is not, or no longer, there."""
+
+
+class DictForbiddenError(DictRejectedError):
+    """403: not this participant's, or not permitted to it."""
+
+
+class EventLogError(RefusedError):
+    """The CID event log contradicts itself or cannot be paged through; the CID file is needed instead."""
+
+
+class LogTooLongError(EventLogError):
+    """The event log has more pages than the caller wants to pay for."""
+
+
+class CidFileError(TransientError):
+    """A CID file could not be had this time; `ask_again` tells whether a new file must be asked for."""
+
+    def __init__(self, text: str, ask_again: bool = False) -> None:
+        super().__init__(text)
+        self.ask_again = ask_again
+
+
+class CidFileContentError(RefusedError):
+    """A CID file arrived as DICT describes it, and still cannot be a set of CIDs; nothing of it is used."""

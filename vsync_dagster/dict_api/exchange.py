@@ -1,0 +1,147 @@
+"""One HTTP request to DICT and its answer, bounded in time and size.
+
+Source: DICT API 2.6.1, "Requisições": requests are never compressed, answers are with gzip, connections are reused
+since a TLS handshake is dear.
+"""
+
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from vsync_dagster.dict_api.xml import MAX_DOCUMENT_BYTES
+from vsync_dagster.reconcile.errors import PermanentError, VsyncError
+
+CALL_TIMEOUT = 30.0
+_LONGEST_RETRY_AFTER = 365 * 86_400.0
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+def http_client(
+    base_url: str,
+    *,
+    timeout: float = CALL_TIMEOUT,
+    ssl_context: ssl.SSLContext | None = None,
+    max_connections: int = 20,
+) -> httpx.Client:
+    """Return a client for DICT's base URL (such as `https://host:16522/api/v2/`); the caller closes it.
+
+    Args:
+        base_url: DICT's base URL.
+        timeout: seconds to wait for a connection and for each piece of an answer.
+        ssl_context: certificates to show and to trust; by default the public certificate authorities.
+        max_connections: the size of the pool.
+
+    Raises:
+        PermanentError: `base_url` is not an http or https URL; the text does not quote it.
+    """
+    return httpx.Client(
+        base_url=_checked(base_url),
+        headers={"Accept": "application/xml, application/problem+xml", "Accept-Encoding": "gzip"},
+        timeout=timeout,
+        verify=ssl_context or True,
+        limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+def _checked(base_url: str) -> httpx.URL:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
+        raise PermanentError("VSYNC_DICT_URL is malformed; it looks like https://host:16522/api/v2/")
+    return url
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request of one operation (DICT's operationId); `path` is relative to the base URL."""
+
+    operation: str
+    policy: str
+    method: str
+    path: str
+    params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
+    body: bytes | None = None
+    key_type: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer:
+    """What came back. The body can hold personal data; it is empty where it was too large or oddly encoded."""
+
+    status: int
+    retry_after: str | None
+    body: bytes
+
+
+class NoAnswerError(VsyncError):
+    """No whole answer came: `what` is NO_CONNECTION, TIMEOUT or CONNECTION_LOST; `sent`: DICT may have acted on it."""
+
+    def __init__(self, what: str, *, sent: bool) -> None:
+        super().__init__(f"DICT gave no answer: {what}")
+        self.what = what
+        self.sent = sent
+
+
+def exchange(http: httpx.Client, request: Request, clock: Callable[[], float], time_limit: float) -> Answer:
+    """Send a request and read its whole answer within `time_limit` seconds of `clock`.
+
+    Raises:
+        NoAnswerError: no connection, no answer in time, or half an answer.
+    """
+    deadline = clock() + time_limit
+    try:
+        with http.stream(
+            request.method, request.path, params=request.params, headers=request.headers, content=request.body
+        ) as response:
+            body = _read_bounded(response, clock, deadline)
+            return Answer(response.status_code, response.headers.get("Retry-After"), body)
+    except _NOT_SENT:
+        raise NoAnswerError("NO_CONNECTION", sent=False) from None
+    except httpx.TimeoutException:
+        raise NoAnswerError("TIMEOUT", sent=True) from None
+    except httpx.RequestError:
+        raise NoAnswerError("CONNECTION_LOST", sent=True) from None
+
+
+def _read_bounded(response: httpx.Response, clock: Callable[[], float], deadline: float) -> bytes:
+    if not has_known_encoding(response):
+        return b""
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > MAX_DOCUMENT_BYTES:
+            return b""
+        if clock() > deadline:
+            # The timeouts of httpx start anew with every byte that arrives.
+            raise NoAnswerError("TIMEOUT", sent=True)
+    return bytes(body)
+
+
+def has_known_encoding(response: httpx.Response) -> bool:
+    """Tell whether a body is plain or gzip once over; nested encodings could unpack to any size."""
+    return response.headers.get("Content-Encoding", "identity").lower() in ("gzip", "identity")
+
+
+def retry_after_seconds(header: str | None, now: datetime) -> float | None:
+    """Read a Retry-After header, seconds or an HTTP date; None where there is none or it says nothing sensible."""
+    if header is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,20}", header):
+        return min(float(header), _LONGEST_RETRY_AFTER)
+    try:
+        at = parsedate_to_datetime(header)
+    except (ValueError, OverflowError):
+        return None
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return min(max((at - now).total_seconds(), 0.0), _LONGEST_RETRY_AFTER)
