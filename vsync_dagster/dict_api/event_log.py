@@ -51,7 +51,7 @@ def read_events(
     page = client.list_cid_set_events(key_type, start, limit=page_limit)
     _check_page(page, start)
     events = list(page.cid_set_events)
-    before, end = (_verifier_before(page), page.sync_verifier_end) if events else (None, None)
+    before, end = (_verifier_before(page), _verifiers(page)[1]) if events else (None, None)
     for _ in range(max_pages - 1):
         if not page.has_more_elements:
             break
@@ -59,7 +59,7 @@ def read_events(
         previous, page = page, client.list_cid_set_events(key_type, since, limit=page_limit)
         _check_page(page, since)
         events += _new_events(previous, page)
-        end = page.sync_verifier_end
+        end = _verifiers(page)[1]
     if page.has_more_elements:
         raise LogTooLongError(f"the CID event log has more than {max_pages} pages; the CID file is needed")
     return EventLog(tuple(events), before, end, page.response_time)
@@ -79,7 +79,8 @@ def _check_page(page: ListCidSetEventsResponse, since: datetime | None) -> None:
     starts_too_early = since is not None and times[0] < since.replace(microsecond=since.microsecond // 1000 * 1000)
     if starts_too_early or any(later < earlier for earlier, later in pairwise(times)):
         raise EventLogError("the CID event log goes back in time; the CID file is needed")
-    if xor(page.sync_verifier_start, _xor_all(events[1:])) != page.sync_verifier_end:
+    verifier_start, verifier_end = _verifiers(page)
+    if xor(verifier_start, _xor_all(events[1:])) != verifier_end:
         raise EventLogError("a page of the CID event log contradicts its SyncVerifiers; the CID file is needed")
 
 
@@ -116,7 +117,14 @@ def _new_events(previous: ListCidSetEventsResponse, page: ListCidSetEventsRespon
 
 
 def _verifier_before(page: ListCidSetEventsResponse) -> bytes:
-    return xor(page.sync_verifier_start, page.cid_set_events[0].cid)
+    return xor(_verifiers(page)[0], page.cid_set_events[0].cid)
+
+
+def _verifiers(page: ListCidSetEventsResponse) -> tuple[bytes, bytes]:
+    """Return the VSyncs after the first and the last event of a page that has events."""
+    if page.sync_verifier_start is None or page.sync_verifier_end is None:
+        raise EventLogError("a page of the CID event log lacks its SyncVerifiers; the CID file is needed")
+    return page.sync_verifier_start, page.sync_verifier_end
 
 
 def _xor_all(events: Iterable[CidSetEvent]) -> bytes:

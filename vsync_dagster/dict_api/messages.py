@@ -92,7 +92,8 @@ class CidSetEvent:
 class ListCidSetEventsResponse:
     """A page of the event log, ascending by time.
 
-    `sync_verifier_start` and `sync_verifier_end` are DICT's VSync *after* the page's first and last event.
+    `sync_verifier_start` and `sync_verifier_end` are DICT's VSync *after* the page's first and last event. What the
+    four fields that speak of events hold in a page without any, DICT does not say; they may be missing there.
     """
 
     response_time: datetime
@@ -100,10 +101,10 @@ class ListCidSetEventsResponse:
     has_more_elements: bool
     participant: str
     key_type: str
-    start_time: datetime
-    end_time: datetime
-    sync_verifier_start: bytes
-    sync_verifier_end: bytes
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    sync_verifier_start: bytes | None = None
+    sync_verifier_end: bytes | None = None
     cid_set_events: tuple[CidSetEvent, ...] = ()
 
 

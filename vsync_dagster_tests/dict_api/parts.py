@@ -1,5 +1,6 @@
 """Parts that the tests of this room share: DICT's answers, a clock without waiting, a budget that keeps books."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,8 @@ from vsync_dagster.dict_api.messages import (
     ExtendedEntry,
     GetCidSetFileResponse,
     GetEntryByCidResponse,
+    GetPolicyResponse,
+    ListCidSetEventsResponse,
     Owner,
     Policy,
     Problem,
@@ -29,8 +32,11 @@ from vsync_dagster_tests.dict_api.server import Reply
 
 ISPB = "12345678"
 DIRECT = "87654321"
+VSYNC = bytes(range(32))
 AT = datetime(2026, 1, 10, 10, 0, 0, tzinfo=UTC)
 CORRELATION_ID = "a9f13566e19f5ca51329479a5bae60c5"
+RESET = Reply(reset=True)
+BROKEN = Reply(200, b"<Half")
 
 
 class FakeTime:
@@ -160,3 +166,19 @@ def entry_answer(held: Entry, cid: bytes | None = None) -> Reply:
     owner = Owner(held.owner_type, held.owner_tax_id, held.owner_name, held.owner_trade_name)
     extended = ExtendedEntry(held.key, held.key_type, account, owner, held.created_at, held.key_owned_since)
     return xml(GetEntryByCidResponse(AT, CORRELATION_ID, cid or held.cid(), extended, held.request_id))
+
+
+def events_page(**changes: object) -> Reply:
+    """Answer listCidSetEvents with a page of CPF events, none unless given."""
+    page = ListCidSetEventsResponse(AT, CORRELATION_ID, False, ISPB, "CPF", AT, AT, VSYNC, VSYNC)
+    return xml(dataclasses.replace(page, **changes))  # type: ignore[arg-type]
+
+
+def policy_answer(name: str) -> Reply:
+    """Answer getPolicy."""
+    return xml(GetPolicyResponse(AT, CORRELATION_ID, Policy(1, 2, 3, 4, name), "A"))
+
+
+def verify(client: DictClient) -> CreateSyncVerificationResponse:
+    """Make the simplest call."""
+    return client.create_sync_verification("CPF", VSYNC)

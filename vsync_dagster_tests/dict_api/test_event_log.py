@@ -79,6 +79,18 @@ def test_an_empty_log_tells_no_verifier(server: ScriptedServer, line: Line) -> N
     assert read(line) == EventLog((), None, None, AT + timedelta(hours=1))
 
 
+def test_an_empty_page_may_lack_what_speaks_of_events(server: ScriptedServer, line: Line) -> None:
+    server.script(page([], start_time=None, end_time=None, sync_verifier_start=None, sync_verifier_end=None))
+
+    assert read(line).events == ()
+
+
+def test_a_page_of_events_without_verifiers_is_refused(server: ScriptedServer, line: Line) -> None:
+    server.script(page(LOG, sync_verifier_end=None))
+
+    refused(line, "lacks its SyncVerifiers")
+
+
 @pytest.mark.parametrize("page_limit", [2, 3, 4, 6, 7, 8, 200])
 def test_pages_are_joined_without_repeating_their_edges(server: ScriptedServer, line: Line, page_limit: int) -> None:
     server.answer = dict_log(LOG)
