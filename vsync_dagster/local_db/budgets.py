@@ -1,0 +1,234 @@
+"""DICT's request budgets in PostgreSQL, shared by all processes that call DICT for one PSP.
+
+Fits `vsync_dagster.dict_api.budget.Budget` without knowing it: the limits come in as an argument.
+"""
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from psycopg.rows import class_row
+
+from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.reconcile.errors import TransientError
+
+# Look-ups are many and their budget is large: one visit to the database fetches tokens for so many calls. What a
+# process does not use of them is lost, which errs on the safe side.
+LEASES: Mapping[str, int] = {"CIDS_ENTRIES_READ": 50}
+
+# Refills add fractions; without a tolerance a rounding error would cost a second, tiny wait.
+_TOLERANCE = 1e-6
+
+_CREATE = """
+insert into dict_budgets (scope_ispb, policy, tokens, capacity, refill_tokens, refill_period_sec)
+values (%(scope)s, %(policy)s, %(capacity)s, %(capacity)s, %(refill_tokens)s, %(refill_period_sec)s)
+on conflict (scope_ispb, policy) do nothing
+"""
+
+# Refilled to now, by the database's clock; the lock keeps others from spending the same tokens.
+_REFILLED = """
+select capacity, refill_tokens::float8 / refill_period_sec as tokens_per_second,
+    least(
+        capacity,
+        tokens + greatest(extract(epoch from clock_timestamp() - updated_at)::float8, 0)
+            * refill_tokens / refill_period_sec
+    ) as tokens
+from dict_budgets where scope_ispb = %s and policy = %s
+for update
+"""
+
+_KEEP = """
+update dict_budgets set tokens = greatest(%s, 0), updated_at = greatest(updated_at, clock_timestamp())
+where scope_ispb = %s and policy = %s
+"""
+
+_IS_STALE = """
+select coalesce(max(policies_read_at) < clock_timestamp() - interval '24 hours', true)
+from dict_budgets where scope_ispb = %s
+"""
+
+_LEARN = """
+insert into dict_budgets (
+    scope_ispb, policy, tokens, capacity, refill_tokens, refill_period_sec, policies_read_at
+)
+values (%s, %s, %s, %s, %s, %s, clock_timestamp())
+on conflict (scope_ispb, policy) do update
+set tokens = excluded.tokens, capacity = excluded.capacity, refill_tokens = excluded.refill_tokens,
+    refill_period_sec = excluded.refill_period_sec, updated_at = excluded.updated_at,
+    policies_read_at = excluded.policies_read_at
+"""
+
+
+class BudgetWaitError(TransientError):
+    """A policy's bucket is empty, and the next token is further away than a call may wait."""
+
+    def __init__(self, policy: str, wait_seconds: float) -> None:
+        super().__init__(f"DICT's budget {policy} is used up; try again in {wait_seconds:.0f} s")
+        self.policy = policy
+        self.wait_seconds = wait_seconds
+
+
+class Limit(Protocol):
+    """A bucket's size in tokens, and the tokens it gains every `refill_period_sec` seconds."""
+
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def refill_tokens(self) -> int: ...
+    @property
+    def refill_period_sec(self) -> int: ...
+
+
+class PolicyState(Limit, Protocol):
+    """A bucket as DICT tells it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def available_tokens(self) -> int: ...
+
+
+class _Bucket(NamedTuple):
+    capacity: int
+    tokens_per_second: float
+    tokens: float
+
+
+class SharedBudget:
+    """The buckets of one PSP (`scope_ispb`, the participant whose certificate is used). Safe for threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        scope_ispb: str,
+        limits: Mapping[str, Limit],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        max_wait: float = 3_600.0,
+    ) -> None:
+        """Buckets that nobody has used yet start full, with `limits`. One wait is at most `max_wait` seconds."""
+        self._database = database
+        self._scope = scope_ispb
+        self._limits = limits
+        self._sleep = sleep
+        self._max_wait = max_wait
+        self._lock = threading.Lock()
+        self._leased: Counter[str] = Counter()
+
+    def take(self, policy: str, tokens: int = 1) -> None:
+        """Take tokens, waiting for them where needed.
+
+        Raises:
+            BudgetWaitError: the wait would be longer than `max_wait`.
+            DatabaseUnavailableError, DatabaseError: the buckets could not be read.
+            ValueError: more tokens than the bucket can ever hold.
+        """
+        while (wait := self._try_take(policy, tokens)) > 0:
+            if wait > self._max_wait:
+                raise BudgetWaitError(policy, wait)
+            self._sleep(wait)
+
+    def refund(self, policy: str, tokens: int = 1) -> None:
+        """Give tokens back that DICT did not count."""
+        if policy in LEASES:
+            with self._lock:
+                self._leased[policy] += tokens
+            return
+
+        def give_back(conn: Connection) -> None:
+            bucket = self._read(conn, policy)
+            self._keep(conn, policy, min(bucket.tokens + tokens, bucket.capacity))
+
+        self._database.retrying(give_back, sleep=self._sleep)
+
+    def drained(self, policy: str) -> None:
+        """Empty the bucket: DICT answered 429."""
+        with self._lock:
+            self._leased[policy] = 0
+
+        def empty(conn: Connection) -> None:
+            self._read(conn, policy)
+            self._keep(conn, policy, 0.0)
+
+        self._database.retrying(empty, sleep=self._sleep)
+
+    def learn(self, policies: Sequence[PolicyState]) -> None:
+        """Take over what DICT tells of the buckets known here; one that could never refill is not believed."""
+        rows = [
+            (
+                self._scope,
+                policy.name,
+                min(max(policy.available_tokens, 0), policy.capacity),
+                policy.capacity,
+                policy.refill_tokens,
+                policy.refill_period_sec,
+            )
+            for policy in policies
+            if policy.name in self._limits and min(policy.capacity, policy.refill_tokens, policy.refill_period_sec) > 0
+        ]
+
+        def write(conn: Connection) -> None:
+            with conn.cursor() as cursor:
+                cursor.executemany(_LEARN, rows)
+
+        self._database.retrying(write, sleep=self._sleep)
+        with self._lock:
+            # DICT has not counted what was leased and not used: it is in the number that was just told.
+            self._leased.clear()
+
+    def is_stale(self) -> bool:
+        """Tell whether DICT has not told its buckets for a day: limits change, and others spend from them too."""
+
+        def read(conn: Connection) -> bool:
+            [(stale,)] = conn.execute(_IS_STALE, [self._scope]).fetchall()
+            return bool(stale)
+
+        return self._database.retrying(read, sleep=self._sleep)
+
+    def _try_take(self, policy: str, tokens: int) -> float:
+        """Take the tokens and return 0, or return the seconds until the bucket can hold them."""
+        with self._lock:
+            if self._leased[policy] < tokens:
+                granted, wait = self._fetch(policy, tokens - self._leased[policy])
+                if wait > 0:
+                    return wait
+                self._leased[policy] += granted
+            self._leased[policy] -= tokens
+            return 0.0
+
+    def _fetch(self, policy: str, needed: int) -> tuple[int, float]:
+        """Fetch at least the tokens needed from the database: how many, or the seconds until there are as many."""
+
+        def fetch(conn: Connection) -> tuple[int, float]:
+            bucket = self._read(conn, policy)
+            if needed > bucket.capacity:
+                raise ValueError(f"{policy} holds {bucket.capacity} tokens, {needed} were asked for")
+            missing = needed - bucket.tokens
+            if missing > _TOLERANCE:
+                return 0, missing / bucket.tokens_per_second
+            granted = min(max(needed, LEASES.get(policy, 0)), math.floor(bucket.tokens + _TOLERANCE))
+            self._keep(conn, policy, bucket.tokens - granted)
+            return granted, 0.0
+
+        return self._database.retrying(fetch, sleep=self._sleep)
+
+    def _read(self, conn: Connection, policy: str) -> _Bucket:
+        """Read a bucket and lock it until the transaction ends."""
+        limit = self._limits[policy]
+        fresh = {
+            "scope": self._scope,
+            "policy": policy,
+            "capacity": limit.capacity,
+            "refill_tokens": limit.refill_tokens,
+            "refill_period_sec": limit.refill_period_sec,
+        }
+        conn.execute(_CREATE, fresh)
+        with conn.cursor(row_factory=class_row(_Bucket)) as cursor:
+            [bucket] = cursor.execute(_REFILLED, [self._scope, policy]).fetchall()
+        return bucket
+
+    def _keep(self, conn: Connection, policy: str, tokens: float) -> None:
+        conn.execute(_KEEP, [tokens, self._scope, policy])

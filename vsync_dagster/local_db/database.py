@@ -1,0 +1,98 @@
+"""How this application connects to PostgreSQL: timeouts, UTC, and which errors are worth another try."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
+
+from vsync_dagster.local_db.errors import database_errors
+from vsync_dagster.reconcile.errors import PermanentError, TransientError
+
+Connection = psycopg.Connection[TupleRow]
+Result = TypeVar("Result")
+
+CONNECT_TIMEOUT_S = 10
+STATEMENT_TIMEOUT_MS = 10_000
+_SESSION = "select set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC', false)"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A PostgreSQL server and database. The URL can hold a password: it is in no repr and no error.
+
+    Raises:
+        PermanentError: the URL is not a `postgresql://` URL.
+    """
+
+    url: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("postgresql://", "postgres://")) or not _is_conninfo(self.url):
+            raise PermanentError("VSYNC_DATABASE_URL is not a URL such as postgresql://user:password@host:5432/name")
+
+    @contextmanager
+    def connect(self, *, bulk: bool = False) -> Iterator[Connection]:
+        """Open a connection; leaving the block commits, an error in it rolls back.
+
+        A statement may take 10 s. `bulk` lifts that limit, for reads and writes of whole populations.
+
+        Raises:
+            DatabaseUnavailableError: no connection, or it was lost.
+            DatabaseError: the server refuses a statement made inside the block.
+        """
+        with (
+            database_errors(),
+            psycopg.connect(
+                self.url,
+                application_name="vsync",
+                client_encoding="utf8",
+                connect_timeout=CONNECT_TIMEOUT_S,
+            ) as conn,
+        ):
+            conn.execute(_SESSION, ["0" if bulk else str(STATEMENT_TIMEOUT_MS)])
+            conn.commit()
+            yield conn
+
+    def retrying(
+        self,
+        operation: Callable[[Connection], Result],
+        *,
+        attempts: int = 5,
+        sleep: Callable[[float], None] = time.sleep,
+        bulk: bool = False,
+    ) -> Result:
+        """Run an operation in one transaction, on a new connection each time that it fails in passing.
+
+        A connection can be lost while its commit is under way: the operation must bear being run twice.
+
+        Raises:
+            TransientError: the last attempt failed too.
+            PermanentError: at once, where another attempt would not help.
+        """
+        retry = Retrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_attempt(attempts),
+            wait=wait_exponential(multiplier=0.2, max=5) + wait_random(0, 0.2),
+            sleep=sleep,
+            reraise=True,
+        )
+        result: Result = retry(self._once, operation, bulk)
+        return result
+
+    def _once(self, operation: Callable[[Connection], Result], bulk: bool) -> Result:
+        with self.connect(bulk=bulk) as conn:
+            return operation(conn)
+
+
+def _is_conninfo(url: str) -> bool:
+    try:
+        conninfo_to_dict(url)
+    except psycopg.Error:
+        return False
+    return True

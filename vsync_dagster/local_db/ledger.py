@@ -1,0 +1,89 @@
+"""Reads the log of CIDs that came and went here (`cid_events`)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from vsync_dagster.local_db.database import Connection
+
+_EVENTS_SINCE = """
+select event_type, cid, entry_id, occurred_at
+from cid_events
+where participant_ispb = %(ispb)s and key_type = %(key_type)s
+    and xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
+    and not pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)
+order by event_id
+"""
+
+_CHANGED_SINCE = """
+with recent as (
+    select cid, entry_id from cid_events
+    where participant_ispb = %(ispb)s and occurred_at >= %(since)s
+    union
+    select cid, entry_id from cid_events
+    where participant_ispb = %(ispb)s
+        and xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
+        and not pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)
+)
+select cid, entry_id from recent where cid = any(%(cids)s) or entry_id = any(%(entry_ids)s)
+"""
+
+_CLUSTER = """
+select system_identifier::text || '/' || timeline_id::text
+from pg_control_system(), pg_control_checkpoint()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEvent:
+    """A CID that came (`ADDED`) or went (`REMOVED`); `occurred_at` is the time of the statement, before its commit."""
+
+    event_type: str
+    cid: bytes
+    entry_id: UUID
+    occurred_at: datetime
+
+
+def events_since(conn: Connection, ispb: str, key_type: str, local_snapshot: str) -> list[LocalEvent]:
+    """Return the events that a snapshot did not see, in log order.
+
+    `local_snapshot` is a `pg_snapshot` of the same server (see `cluster_id`): of another one, its transaction ids
+    mean nothing.
+    """
+    parameters = {"ispb": ispb, "key_type": key_type, "snapshot": local_snapshot}
+    with conn.cursor(row_factory=class_row(LocalEvent)) as cursor:
+        return cursor.execute(_EVENTS_SINCE, parameters).fetchall()
+
+
+def changed_since(
+    conn: Connection,
+    ispb: str,
+    since: datetime,
+    cids: Collection[bytes],
+    entry_ids: Collection[UUID],
+    *,
+    local_snapshot: str,
+) -> tuple[set[bytes], set[UUID]]:
+    """Return which of the CIDs and of the entries changed here at or after a time, or unseen by a snapshot.
+
+    Both are asked: a transaction that was still open when the snapshot was taken wrote earlier times than that.
+    """
+    parameters = {
+        "ispb": ispb,
+        "since": since,
+        "snapshot": local_snapshot,
+        "cids": list(cids),
+        "entry_ids": list(entry_ids),
+    }
+    rows = conn.execute(_CHANGED_SINCE, parameters).fetchall()
+    wanted_cids, wanted_ids = frozenset(cids), frozenset(entry_ids)
+    return {cid for cid, _ in rows if cid in wanted_cids}, {entry for _, entry in rows if entry in wanted_ids}
+
+
+def cluster_id(conn: Connection) -> str:
+    """Return which server this is, as system identifier and timeline: a restore or failover gives another one."""
+    row = conn.execute(_CLUSTER).fetchone()
+    return str(row[0]) if row else ""

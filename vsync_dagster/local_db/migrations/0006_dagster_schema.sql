@@ -1,0 +1,3 @@
+-- Dagster's own tables (runs, events, schedules) live apart from the participant's.
+
+create schema if not exists dagster;

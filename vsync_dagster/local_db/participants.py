@@ -1,0 +1,76 @@
+"""The participants that are reconciled, each by its ISPB."""
+
+import re
+from dataclasses import dataclass
+
+from psycopg.rows import class_row
+
+from vsync_dagster.local_db.database import Connection
+from vsync_dagster.reconcile.errors import PermanentError
+
+_SELECT = "select participant_ispb as ispb, name, via, enabled from participants"
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """`via` is the ISPB of the direct participant that acts for this one; a direct participant has none."""
+
+    ispb: str
+    name: str | None
+    via: str | None
+    enabled: bool
+
+
+def check_ispb(ispb: str) -> str:
+    """Return the ISPB.
+
+    Raises:
+        PermanentError: it is not eight digits.
+    """
+    if not re.fullmatch(r"[0-9]{8}", ispb):
+        raise PermanentError("an ISPB is eight digits, leading zeros included")
+    return ispb
+
+
+def add(conn: Connection, ispb: str, *, name: str | None = None, via: str | None = None) -> Participant:
+    """Register a participant, or give one that is registered this name and this direct participant.
+
+    Raises:
+        PermanentError: an ISPB is malformed, or the participant would act through itself.
+    """
+    check_ispb(ispb)
+    if via is not None and check_ispb(via) == ispb:
+        raise PermanentError("a direct participant acts for itself: leave out --via")
+    conn.execute(
+        """
+        insert into participants (participant_ispb, name, via) values (%s, %s, %s)
+        on conflict (participant_ispb) do update set name = excluded.name, via = excluded.via
+        """,
+        [ispb, name, via],
+    )
+    return get(conn, ispb)
+
+
+def get(conn: Connection, ispb: str) -> Participant:
+    """Return one participant.
+
+    Raises:
+        PermanentError: the ISPB is malformed or not registered.
+    """
+    with conn.cursor(row_factory=class_row(Participant)) as cursor:
+        cursor.execute(f"{_SELECT} where participant_ispb = %s", [check_ispb(ispb)])
+        participant = cursor.fetchone()
+    if participant is None:
+        raise PermanentError(f"participant {ispb} is not registered: run `vsync participants add {ispb}`")
+    return participant
+
+
+def list_all(conn: Connection) -> list[Participant]:
+    """Return every participant, by ISPB."""
+    with conn.cursor(row_factory=class_row(Participant)) as cursor:
+        return cursor.execute(f"{_SELECT} order by participant_ispb").fetchall()
+
+
+def enabled(conn: Connection) -> list[Participant]:
+    """Return the participants that are to be reconciled, by ISPB."""
+    return [participant for participant in list_all(conn) if participant.enabled]

@@ -1,0 +1,82 @@
+"""Sync reports: one a run, never changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.sql import SQL, Identifier, Placeholder
+from psycopg.types.json import Jsonb
+
+from vsync_dagster.local_db.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run found, did and proved; the fields are the columns of `sync_reports`.
+
+    `entries_deleted` counts entries put up for review: nothing is deleted. `sync_timestamp` is the start, in UTC;
+    `key_types` holds what is said of each key type, as JSON.
+    """
+
+    id: UUID
+    run_id: str
+    participant_ispb: str
+    sync_type: str
+    sync_day: date
+    sync_timestamp: datetime
+    duration_ms: int
+    status: str
+    error_message: str | None
+    dry_run: bool
+    entries_synced: int
+    entries_created: int
+    entries_updated: int
+    entries_deleted: int
+    discrepancies: int
+    missing_local: int
+    outdated_local: int
+    missing_bacen: int
+    in_flight: int
+    fixes_failed: int
+    verified: bool
+    key_types: Mapping[str, Any]
+
+
+_NAMES = tuple(field.name for field in fields(Report))
+_COLUMNS = SQL(", ").join(map(Identifier, _NAMES))
+_INSERT = SQL("insert into sync_reports ({}) values ({}) on conflict (run_id) do nothing").format(
+    _COLUMNS, SQL(", ").join([Placeholder()] * len(_NAMES))
+)
+
+
+_SELECT = SQL("select {} from sync_reports").format(_COLUMNS)
+_GET = SQL("{} where id = %s").format(_SELECT)
+_OF_RUN = SQL("{} where run_id = %s").format(_SELECT)
+_LIST = SQL(
+    "{} where %(ispb)s::text is null or participant_ispb = %(ispb)s order by sync_timestamp desc, id limit %(limit)s"
+).format(_SELECT)
+
+
+def insert(conn: Connection, report: Report) -> bool:
+    """Write a report; False where this run has one, which then stands."""
+    values = [getattr(report, name) for name in _NAMES[:-1]]
+    return conn.execute(_INSERT, [*values, Jsonb(dict(report.key_types))]).rowcount == 1
+
+
+def get(conn: Connection, report_id: UUID) -> Report | None:
+    """Return one report."""
+    row = conn.execute(_GET, [report_id]).fetchone()
+    return Report(*row) if row else None
+
+
+def of_run(conn: Connection, run_id: str) -> Report | None:
+    """Return the report of a run."""
+    row = conn.execute(_OF_RUN, [run_id]).fetchone()
+    return Report(*row) if row else None
+
+
+def list_reports(conn: Connection, ispb: str | None = None, limit: int = 100) -> list[Report]:
+    """Return the latest reports of one participant or of all, latest first."""
+    return [Report(*row) for row in conn.execute(_LIST, {"ispb": ispb, "limit": limit})]

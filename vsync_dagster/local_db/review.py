@@ -1,0 +1,144 @@
+"""The manual review queue: keys that we hold and DICT does not. Nothing is deleted; a person decides."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from vsync_dagster.local_db import fixes
+from vsync_dagster.local_db.database import Connection
+from vsync_dagster.local_db.fixes import ALREADY, APPLIED, MOVED, FixRecord, FixResult
+from vsync_dagster.reconcile.masking import mask_key
+
+# A row that was changed or removed since answers the question it was queued for, and must not block a new one.
+_CLOSE_STALE = """
+update manual_review_queue q
+set status = 'CLOSED', reviewed_at = now(), action_taken = 'closed by a sync: the row has changed since'
+from entries e
+where e.entry_id = any(%(entry_ids)s) and e.participant_ispb = %(ispb)s and e.status = 'ACTIVE'
+    and q.participant_ispb = e.participant_ispb and q.key = e.key and q.status in ('PENDING', 'KEPT')
+    and (q.entry_id, q.cid) is distinct from (e.entry_id, e.cid)
+"""
+
+_QUEUE = """
+with item as (
+    select * from unnest(%(entry_ids)s::uuid[], %(cids)s::bytea[], %(reasons)s::text[], %(evidence)s::jsonb[])
+        as item (entry_id, cid, reason, evidence)
+), held as (
+    select e.entry_id, e.participant_ispb, e.key, e.key_type, e.cid, item.reason, item.evidence
+    from item join entries e using (entry_id, cid)
+    where e.participant_ispb = %(ispb)s and e.status = 'ACTIVE'
+), queued as (
+    insert into manual_review_queue (entry_id, participant_ispb, key, key_type, cid, reason, evidence, run_id)
+    select entry_id, participant_ispb, key, key_type, cid, reason, evidence, %(run_id)s from held
+    on conflict (participant_ispb, key) where status in ('PENDING', 'KEPT') do nothing
+    returning entry_id
+)
+select entry_id, entry_id in (select entry_id from queued) from held
+"""
+
+_OPEN = """
+select q.id, q.participant_ispb, q.entry_id, q.key_type, q.key, q.cid, q.reason, q.status, q.evidence, q.run_id,
+    q.created_at, e.entry_id is not null
+from manual_review_queue q
+left join entries e on e.entry_id = q.entry_id and e.cid = q.cid and e.participant_ispb = q.participant_ispb
+    and e.status = 'ACTIVE'
+where q.status in ('PENDING', 'KEPT') and (%(ispb)s::text is null or q.participant_ispb = %(ispb)s)
+order by q.created_at, q.id
+"""
+
+_UNDER_REVIEW = """
+select e.key_type, e.entry_id, e.cid
+from manual_review_queue q
+join entries e on e.entry_id = q.entry_id and e.cid = q.cid and e.participant_ispb = q.participant_ispb
+where q.participant_ispb = %s and q.status in ('PENDING', 'KEPT') and e.status = 'ACTIVE'
+order by e.key_type, e.entry_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewItem:
+    """A row to be put up for review. `evidence` holds CIDs, times and DICT's answers, nothing personal."""
+
+    entry_id: UUID
+    key_type: str
+    cid: bytes
+    reason: str
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """An item that waits (`PENDING`) or that a reviewer decided to keep (`KEPT`); its key is masked.
+
+    `current` is False where the row has changed or gone since: then there is nothing left to decide.
+    """
+
+    id: UUID
+    participant_ispb: str
+    entry_id: UUID
+    key_type: str
+    masked_key: str
+    cid: bytes
+    reason: str
+    status: str
+    evidence: Mapping[str, Any]
+    run_id: str
+    created_at: datetime
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnderReview:
+    """A row that has an open item, is ACTIVE, and still has the CID it was queued with."""
+
+    key_type: str
+    entry_id: UUID
+    cid: bytes
+
+
+def queue(conn: Connection, run_id: str, ispb: str, items: Sequence[ReviewItem]) -> list[FixResult]:
+    """Put rows up for review, in the caller's transaction, and say of each how that went.
+
+    APPLIED: it is in the queue now. ALREADY: it was. MOVED: the row is no longer ACTIVE with that CID.
+    """
+    parameters = {
+        "ispb": ispb,
+        "run_id": run_id,
+        "entry_ids": [item.entry_id for item in items],
+        "cids": [item.cid for item in items],
+        "reasons": [item.reason for item in items],
+        "evidence": [Jsonb(dict(item.evidence)) for item in items],
+    }
+    conn.execute(_CLOSE_STALE, parameters)
+    queued: dict[UUID, bool] = dict(conn.execute(_QUEUE, parameters).fetchall())
+    results = [_result(item, queued.get(item.entry_id)) for item in items]
+    records = [
+        FixRecord(fixes.REVIEW, item.key_type, item.entry_id, item.cid, result.outcome, result.error)
+        for item, result in zip(items, results, strict=True)
+    ]
+    fixes.record(conn, run_id, ispb, records)
+    return results
+
+
+def _result(item: ReviewItem, queued: bool | None) -> FixResult:
+    if queued is None:
+        return FixResult(item.cid, item.entry_id, MOVED, "the row is no longer what was compared")
+    return FixResult(item.cid, item.entry_id, APPLIED if queued else ALREADY, None)
+
+
+def open_items(conn: Connection, ispb: str | None = None) -> list[OpenItem]:
+    """Return the open items of one participant or of all, oldest first."""
+    rows = conn.execute(_OPEN, {"ispb": ispb})
+    return [
+        OpenItem(item_id, owner, entry_id, key_type, mask_key(key_type, key), *rest)
+        for item_id, owner, entry_id, key_type, key, *rest in rows
+    ]
+
+
+def under_review(conn: Connection, ispb: str) -> list[UnderReview]:
+    """Return the participant's rows under review."""
+    return [UnderReview(*row) for row in conn.execute(_UNDER_REVIEW, [ispb])]

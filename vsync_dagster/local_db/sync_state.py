@@ -1,0 +1,102 @@
+"""How far each participant's key types are known to be in sync, and how far DICT's event log was read."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from vsync_dagster.local_db.database import Connection
+
+_SELECT = """
+select key_type, verified_at, verified_vsync, excluded_cids, local_snapshot::text as local_snapshot, cluster,
+    log_read_to, answered_at
+from sync_state where participant_ispb = %s
+"""
+
+# A run that ends late must not take back what a later run has proved.
+_RECORD_VERIFIED = """
+insert into sync_state as state (
+    participant_ispb, key_type, verified_at, verified_vsync, excluded_cids, local_snapshot, cluster, answered_at
+)
+values (
+    %(ispb)s, %(key_type)s, %(verified_at)s, %(vsync)s, %(excluded_cids)s::bytea[], %(local_snapshot)s, %(cluster)s,
+    %(verified_at)s
+)
+on conflict (participant_ispb, key_type) do update
+set verified_at = excluded.verified_at, verified_vsync = excluded.verified_vsync,
+    excluded_cids = excluded.excluded_cids, local_snapshot = excluded.local_snapshot, cluster = excluded.cluster,
+    answered_at = greatest(state.answered_at, excluded.answered_at), updated_at = now()
+where state.verified_at is null or state.verified_at <= excluded.verified_at
+"""
+
+_RECORD_ANSWERED = """
+insert into sync_state as state (participant_ispb, key_type, answered_at) values (%s, %s, %s)
+on conflict (participant_ispb, key_type) do update
+set answered_at = greatest(state.answered_at, excluded.answered_at), updated_at = now()
+"""
+
+_RECORD_LOG_POSITION = """
+insert into sync_state as state (participant_ispb, key_type, log_read_to) values (%s, %s, %s)
+on conflict (participant_ispb, key_type) do update
+set log_read_to = greatest(state.log_read_to, excluded.log_read_to), updated_at = now()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncState:
+    """One key type of one participant. Times are DICT's; what never happened is None.
+
+    `verified_vsync` is what DICT called OK, computed from the snapshot `local_snapshot` of server `cluster` without
+    the `excluded_cids`, which were under review. `answered_at` is the last verification, OK or not.
+    """
+
+    key_type: str
+    verified_at: datetime | None
+    verified_vsync: bytes | None
+    excluded_cids: list[bytes]
+    local_snapshot: str | None
+    cluster: str | None
+    log_read_to: datetime | None
+    answered_at: datetime | None
+
+
+def get(conn: Connection, ispb: str) -> dict[str, SyncState]:
+    """Return what is known, by key type; a key type that was never asked about is not in it."""
+    with conn.cursor(row_factory=class_row(SyncState)) as cursor:
+        return {state.key_type: state for state in cursor.execute(_SELECT, [ispb])}
+
+
+def record_verified(
+    conn: Connection,
+    ispb: str,
+    key_type: str,
+    *,
+    verified_at: datetime,
+    vsync: bytes,
+    local_snapshot: str,
+    cluster: str,
+    excluded_cids: list[bytes],
+) -> None:
+    """Keep a verification that was OK, unless a later one is kept already."""
+    conn.execute(
+        _RECORD_VERIFIED,
+        {
+            "ispb": ispb,
+            "key_type": key_type,
+            "verified_at": verified_at,
+            "vsync": vsync,
+            "local_snapshot": local_snapshot,
+            "cluster": cluster,
+            "excluded_cids": excluded_cids,
+        },
+    )
+
+
+def record_answered(conn: Connection, ispb: str, key_type: str, answered_at: datetime) -> None:
+    """Keep that DICT answered a verification at a time, whatever the answer."""
+    conn.execute(_RECORD_ANSWERED, [ispb, key_type, answered_at])
+
+
+def record_log_position(conn: Connection, ispb: str, key_type: str, read_to: datetime) -> None:
+    """Keep how far the event log was read; never goes back."""
+    conn.execute(_RECORD_LOG_POSITION, [ispb, key_type, read_to])
