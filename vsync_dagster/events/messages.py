@@ -1,0 +1,82 @@
+"""What is published: one JSON object an event, described by the attributes of CloudEvents 1.0.
+
+The attributes are the message's properties. Nothing in an event is personal: entries are named by id and CID, a sync
+by its counts. An event may arrive more than once, then with the same `id`; the events of one participant arrive in the
+order in which they happened. Source: CloudEvents specification 1.0.2, section "Context attributes".
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from vsync_dagster.local_db.outbox import OutboxMessage
+from vsync_dagster.local_db.reports import Report
+
+ENTRY_CREATED = "vsync.entry.created"
+ENTRY_UPDATED = "vsync.entry.updated"
+SYNC_COMPLETED = "vsync.sync.completed"
+
+SOURCE = "/vsync"
+SCHEMA_VERSION = 1  # of the payloads; raised when a field goes or changes its meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as Pulsar takes it. `key` is the participant's ISPB; `event_time` is in milliseconds since 1970."""
+
+    data: bytes
+    properties: dict[str, str]
+    key: str
+    event_time: int
+
+
+def message(event: OutboxMessage) -> Message:
+    """Return the message that publishes an event of the outbox; the same event always makes the same message."""
+    return Message(
+        data=json.dumps(event.payload, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8"),
+        properties={
+            "specversion": "1.0",
+            "id": str(event.message_id),
+            "source": SOURCE,
+            "type": event.event_type,
+            "subject": event.participant_ispb,
+            "time": _utc(event.created_at),
+            "datacontenttype": "application/json",
+            "dataschema": f"urn:{event.event_type.replace('.', ':')}:{SCHEMA_VERSION}",
+        },
+        key=event.participant_ispb,
+        event_time=int(event.created_at.timestamp() * 1000),
+    )
+
+
+def sync_completed(report: Report) -> dict[str, Any]:
+    """Return the payload that tells of a report, whatever its status: the words of `vsync sync --json`."""
+    return {
+        "report_id": str(report.id),
+        "run_id": report.run_id,
+        "participant_ispb": report.participant_ispb,
+        "sync_type": report.sync_type,
+        "sync_day": report.sync_day.isoformat(),
+        "sync_timestamp": _utc(report.sync_timestamp),
+        "duration_ms": report.duration_ms,
+        "status": report.status,
+        "error_message": report.error_message,
+        "dry_run": report.dry_run,
+        "entries_synced": report.entries_synced,
+        "entries_created": report.entries_created,
+        "entries_updated": report.entries_updated,
+        "entries_deleted": report.entries_deleted,
+        "discrepancies": report.discrepancies,
+        "missing_local": report.missing_local,
+        "outdated_local": report.outdated_local,
+        "missing_bacen": report.missing_bacen,
+        "in_flight": report.in_flight,
+        "fixes_failed": report.fixes_failed,
+        "verified": report.verified,
+        "key_types": dict(report.key_types),
+    }
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
