@@ -68,16 +68,24 @@ def classify(local: pl.LazyFrame, dict_only: pl.LazyFrame, local_only: pl.LazyFr
 
     Keys under review are no news: they are left out, unless DICT now holds another CID of theirs.
     """
-    entry_of = local.select("entry_id", local_cid="cid", local_key_type="key_type")
+    entry_of = local.select("entry_id", local_cid="cid")
     ours = local_only.join(entry_of, left_on="cid", right_on="local_cid", how="inner", coalesce=False)
-    settled = dict_only.with_columns(
-        # A look-up that found nothing, or two CIDs of one key, mean that the set moved under us.
-        in_flight=pl.col("in_flight")
-        | pl.col("found").is_in([Found.GONE, Found.NOT_OURS])
-        | (pl.col("entry_id").is_not_null() & pl.col("entry_id").is_duplicated())
-    )
-    outdated = _outdated(settled, entry_of, ours)
-    missing_local = settled.join(outdated, left_on="cid", right_on="dict_cid", how="anti").select(
+    gone = pl.col("found").is_in([Found.GONE, Found.NOT_OURS])
+    # Two CIDs of one key cannot both be true: the set moved while it was looked up.
+    twice = pl.col("entry_id").is_not_null() & pl.col("entry_id").is_duplicated()
+    held = dict_only.filter(~gone).with_columns(in_flight=pl.col("in_flight") | twice)
+    outdated = _outdated(held, entry_of, ours)
+    missing_local = _missing_local(held.join(outdated, left_on="cid", right_on="dict_cid", how="anti"))
+    # A CID that DICT listed and no longer holds is on its way; one that only we hold (a row that was tampered with)
+    # is told below.
+    vanished = _missing_local(dict_only.filter(gone).join(local_only, on="cid", how="anti"), in_flight=True)
+    missing_bacen = _missing_bacen(ours.join(outdated, on="entry_id", how="anti"))
+    found = pl.concat([missing_local, vanished, outdated, missing_bacen])
+    return found.collect().match_to_schema(DISCREPANCY_SCHEMA)
+
+
+def _missing_local(dict_only: pl.LazyFrame, *, in_flight: bool = False) -> pl.LazyFrame:
+    return dict_only.select(
         kind=pl.lit(Kind.MISSING_LOCAL.value),
         key_type="key_type",
         entry_id=pl.lit(None, dtype=pl.Binary),
@@ -86,32 +94,15 @@ def classify(local: pl.LazyFrame, dict_only: pl.LazyFrame, local_only: pl.LazyFr
         found="found",
         row_version=pl.lit(None, dtype=pl.Int64),
         # An entry with this key that the snapshot does not know has come since.
-        in_flight=pl.col("in_flight") | pl.col("entry_id").is_not_null(),
+        in_flight=pl.lit(in_flight) | pl.col("in_flight") | pl.col("entry_id").is_not_null(),
         removed_at=pl.lit(None, dtype=pl.Datetime("us", "UTC")),
     )
-    missing_bacen = (
-        ours.filter(~pl.col("under_review"))
-        .join(outdated, on="entry_id", how="anti")
-        .select(
-            kind=pl.lit(Kind.MISSING_BACEN.value),
-            key_type="key_type",
-            entry_id="entry_id",
-            local_cid="local_cid",
-            dict_cid=pl.lit(None, dtype=pl.Binary),
-            found=pl.lit(None, dtype=pl.String),
-            row_version=pl.lit(None, dtype=pl.Int64),
-            in_flight="in_flight",
-            removed_at="removed_at",
-        )
-    )
-    return pl.concat([missing_local, outdated, missing_bacen]).collect().match_to_schema(DISCREPANCY_SCHEMA)
 
 
 def _outdated(dict_only: pl.LazyFrame, entry_of: pl.LazyFrame, ours: pl.LazyFrame) -> pl.LazyFrame:
     moving = ours.select("entry_id", "removed_at", local_in_flight="in_flight")
     return (
-        dict_only.filter(~pl.col("found").is_in([Found.GONE, Found.NOT_OURS]))
-        .join(entry_of, on="entry_id", how="inner")
+        dict_only.join(entry_of, on="entry_id", how="inner")
         .join(moving, on="entry_id", how="left")
         .select(
             kind=pl.lit(Kind.OUTDATED_LOCAL.value),
@@ -124,6 +115,20 @@ def _outdated(dict_only: pl.LazyFrame, entry_of: pl.LazyFrame, ours: pl.LazyFram
             in_flight=pl.col("in_flight") | pl.col("local_in_flight").fill_null(value=False),
             removed_at="removed_at",
         )
+    )
+
+
+def _missing_bacen(ours: pl.LazyFrame) -> pl.LazyFrame:
+    return ours.filter(~pl.col("under_review")).select(
+        kind=pl.lit(Kind.MISSING_BACEN.value),
+        key_type="key_type",
+        entry_id="entry_id",
+        local_cid="local_cid",
+        dict_cid=pl.lit(None, dtype=pl.Binary),
+        found=pl.lit(None, dtype=pl.String),
+        row_version=pl.lit(None, dtype=pl.Int64),
+        in_flight="in_flight",
+        removed_at="removed_at",
     )
 
 

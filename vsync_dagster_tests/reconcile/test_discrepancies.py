@@ -95,6 +95,27 @@ def test_a_row_that_no_longer_hashes_to_its_cid_is_outdated_under_the_same_cid()
     assert found.select("kind", "local_cid", "dict_cid").rows() == [("OUTDATED_LOCAL", cid("stored"), cid("stored"))]
 
 
+def test_a_row_tampered_with_whose_key_dict_has_changed_too_is_one_outdated_entry() -> None:
+    """Its stored CID is looked up and gone; that is no second difference, and nothing on its way."""
+    found = classify(
+        local(("CPF", "e1", "stored")),
+        dict_only(("CPF", "stored", Found.GONE, "e1", False), ("CPF", "new", Found.FOUND, "e1", False)),
+        local_only(("CPF", "stored", False, False)),
+    )
+
+    assert kinds(found) == [("OUTDATED_LOCAL", "CPF", False)]
+
+
+def test_a_row_tampered_with_whose_key_dict_has_deleted_is_missing_there() -> None:
+    found = classify(
+        local(("CPF", "e1", "stored")),
+        dict_only(("CPF", "stored", Found.GONE, "e1", False)),
+        local_only(("CPF", "stored", False, False)),
+    )
+
+    assert kinds(found) == [("MISSING_BACEN", "CPF", False)]
+
+
 def test_what_moves_is_in_flight_whatever_it_looks_like() -> None:
     found = classify(
         local(("CPF", "e1", "a"), ("CPF", "e2", "b"), ("CPF", "e3", "c")),
