@@ -94,7 +94,7 @@ def listens(pid: int, port: int) -> bool:
     """Return whether the process, one of our own user, listens on the TCP port."""
     try:
         connections = psutil.Process(pid).net_connections("tcp4")
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # it ended; of one that waits to be reaped, access is denied
         return False
     return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)
 

@@ -1,0 +1,75 @@
+"""`applied_fixes`: what we changed. The only asset that changes keys."""
+
+import time
+from collections import Counter
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from vsync_dagster.assets.common import asset_of_sync, partition_of
+from vsync_dagster.assets.discrepancies import discrepancies
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.fixes import FixRecord
+from vsync_dagster.partitions import SyncPartition
+from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA
+from vsync_dagster.resources import DictApi, LocalDatabase, Snapshots, SyncSettings
+from vsync_dagster.store import SnapshotMismatchError
+from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts
+from vsync_dagster.sync.repair import RemovalWatch, Repair, planned, record_frame
+
+
+@asset_of_sync(kinds={"postgres", "parquet"}, deps=[discrepancies], pool="core_db")
+def applied_fixes(
+    context: dg.AssetExecutionContext,
+    local_database: LocalDatabase,
+    dict_api: DictApi,
+    snapshots: Snapshots,
+    settings: SyncSettings,
+) -> dg.MaterializeResult[None]:
+    """Creates what is missing here, updates what is outdated, and puts keys that only we hold up for review.
+
+    Each row is looked at a second time in the transaction that changes it: only what is still as it was compared is
+    changed. Nothing is ever deleted.
+
+    Rebuilding it repairs again by the same comparison: what is repaired already stays as it is.
+    """
+    partition, store = partition_of(context), snapshots.store()
+    bacen, compared = store.read("bacen_snapshot", partition), store.read("discrepancies", partition)
+    if compared.facts(ComparedFacts).bacen_snapshot != bacen.snapshot_id:
+        raise SnapshotMismatchError("discrepancies belong to another bacen_snapshot: materialize them again")
+    todo = compared.scan("discrepancies", DISCREPANCY_SCHEMA).filter(~pl.col("in_flight")).collect()
+    if settings.dry_run or todo.is_empty():
+        records = planned(todo)
+    else:
+        records = _repair(
+            context.run.run_id, partition, todo, bacen.facts(DictFacts), local_database.database(), dict_api, settings
+        )
+    with store.write("applied_fixes", partition, context.run.run_id) as snapshot:
+        snapshot.table("fixes").write(record_frame(records))
+        snapshot.facts = FixFacts(compared.snapshot_id, settings.dry_run)
+    outcomes = Counter(f"{record.kind}_{record.outcome}".lower() for record in records)
+    return dg.MaterializeResult(metadata={"dagster/partition_row_count": len(records), **outcomes})
+
+
+def _repair(
+    run_id: str,
+    partition: SyncPartition,
+    todo: pl.DataFrame,
+    compared: DictFacts,
+    database: Database,
+    dict_api: DictApi,
+    settings: SyncSettings,
+) -> list[FixRecord]:
+    with dict_api.connect(database, partition.ispb, run_id) as connection:
+        watch = RemovalWatch(connection.client, compared.read_until, settings.log_lag_seconds, time.monotonic)
+        repair = Repair(
+            connection.client,
+            database,
+            watch,
+            run_id,
+            partition.ispb,
+            settings.batch_size,
+            lambda: datetime.now(UTC),
+        )
+        return repair.apply(todo)

@@ -1,0 +1,60 @@
+"""What the five assets share: their partitions, their place in the catalogue, and how they fail."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from vsync_dagster.failure import UnexpectedError, report_failure
+from vsync_dagster.partitions import SyncPartition, sync_partitions
+from vsync_dagster.reconcile.errors import VsyncError
+
+
+def asset_of_sync(
+    *, kinds: set[str], deps: Sequence[dg.AssetsDefinition] = (), pool: str | None = None
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Make a function one of the sync's assets.
+
+    No backfill policy is set: with any, Dagster runs a range of partitions as one, without a partition key, and its
+    per-participant limit no longer applies.
+    """
+
+    def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.asset(
+            partitions_def=sync_partitions,
+            group_name="vsync",
+            kinds=kinds,
+            deps=deps,
+            pool=pool,
+            hooks={report_failure},
+        )(_without_personal_data_in_errors(function))
+
+    return decorate
+
+
+def partition_of(context: dg.AssetExecutionContext) -> SyncPartition:
+    """Return the partition that a run materializes."""
+    return SyncPartition.parse(context.partition_key)
+
+
+def _without_personal_data_in_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let only errors with a safe text reach Dagster's event log, and nothing of what caused them.
+
+    A database's or a parser's own message quotes the row it stumbled over.
+    """
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except VsyncError as error:
+            raise error from None
+        except Exception as error:  # noqa: BLE001
+            where = inspect.trace()[-1]
+            raise UnexpectedError(
+                f"{type(error).__name__} in {where.function}, line {where.lineno}; please report this"
+            ) from None
+
+    return guarded

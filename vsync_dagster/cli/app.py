@@ -1,0 +1,56 @@
+"""The command's groups, and how it fails: one line that says what to do, and the exit codes."""
+
+import sys
+
+import click
+
+from vsync_dagster.cli.data import migrate, participants, reports, review
+from vsync_dagster.cli.demo import demo, dev
+from vsync_dagster.cli.progress import show_progress
+from vsync_dagster.cli.simulator import simulator
+from vsync_dagster.cli.sync import sync, verify
+from vsync_dagster.environment import EnvironmentVariableError
+from vsync_dagster.reconcile.errors import VsyncError
+from vsync_dagster.reconcile.status import Status
+
+BAD_USAGE = 64  # EX_USAGE of sysexits.h; 1 and 2 are taken by PARTIAL and FAILED
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="vsync-dagster")
+def cli() -> None:
+    """Verify a Pix participant's keys against DICT, repair them, and prove the result.
+
+    \b
+    Environment:
+      VSYNC_DATABASE_URL        the participant's PostgreSQL
+      VSYNC_DICT_URL            DICT's API, such as https://host:16522/api/v2/
+      VSYNC_STORAGE_URL         where snapshots go: a path or an fsspec URL
+      VSYNC_PULSAR_URL          the broker; without one, events wait in the outbox
+      VSYNC_PULSAR_TOPIC        default persistent://public/default/dict-events
+      VSYNC_DICT_DOWNLOAD_BASE  the host that CID file URLs are rewritten to
+      VSYNC_HOME                embedded data and defaults, default .vsync/
+    """
+
+
+for command in (demo, dev, migrate, participants, sync, verify, reports, review, simulator):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command; an error is one line on stderr."""
+    show_progress("INFO")
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        status = BAD_USAGE
+    except click.Abort:
+        status = 130
+    except EnvironmentVariableError as error:
+        click.echo(f"vsync: {error}", err=True)
+        status = BAD_USAGE
+    except VsyncError as error:
+        click.echo(f"vsync: {error}", err=True)
+        status = Status.FAILED.exit_code
+    sys.exit(status)

@@ -1,0 +1,120 @@
+"""Commands on what is in the database: migrations, participants, reports, the review queue."""
+
+import json
+from uuid import UUID
+
+import click
+
+from vsync_dagster.cli.options import ISPB, database, json_option
+from vsync_dagster.cli.output import print_report, report_json
+from vsync_dagster.local_db import migrate as migrations
+from vsync_dagster.local_db import participants as participant_table
+from vsync_dagster.local_db import reports as report_table
+from vsync_dagster.local_db import review as review_queue
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the tables of VSYNC_DATABASE_URL up to date."""
+    applied = migrations.migrate(database())
+    click.echo("\n".join(f"applied {name}" for name in applied) or "the tables are up to date")
+
+
+@click.group()
+def participants() -> None:
+    """The participants (ISPBs) that are synced."""
+
+
+@participants.command("add")
+@click.argument("ispb", type=ISPB)
+@click.option("--name", help="What people call it.")
+@click.option("--via", type=ISPB, metavar="DIRECT_ISPB", help="The direct participant that acts for it at DICT.")
+def add_participant(ispb: str, name: str | None, via: str | None) -> None:
+    """Register a participant, or change its name and its direct participant."""
+    with database().connect() as connection:
+        participant_table.add(connection, ispb, name=name, via=via)
+    click.echo(f"participant {ispb} is registered")
+
+
+@participants.command("list")
+def list_participants() -> None:
+    """List the registered participants."""
+    with database().connect() as connection:
+        for participant in participant_table.list_all(connection):
+            via = f" via {participant.via}" if participant.via else ""
+            state = "" if participant.enabled else " (disabled)"
+            click.echo(f"{participant.ispb}  {participant.name or ''}{via}{state}")
+
+
+@click.group("report")
+def reports() -> None:
+    """The sync reports."""
+
+
+@reports.command("list")
+@click.option("--ispb", type=ISPB, help="Only this participant's.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, latest first.")
+@json_option
+def list_reports(ispb: str | None, limit: int, as_json: bool) -> None:
+    """List reports, latest first."""
+    with database().connect() as connection:
+        found = report_table.list_reports(connection, ispb, limit)
+    for report in found:
+        if as_json:
+            click.echo(json.dumps(report_json(report)))
+        else:
+            click.echo(
+                f"{report.id}  {report.sync_timestamp:%Y-%m-%d %H:%M:%SZ}  {report.participant_ispb}  "
+                f"{report.sync_type:<11}  {report.status}"
+            )
+
+
+@reports.command("show")
+@click.argument("report_id", metavar="ID", type=click.UUID)
+@json_option
+def show_report(report_id: UUID, as_json: bool) -> None:
+    """Show one report."""
+    with database().connect() as connection:
+        report = report_table.get(connection, report_id)
+    if report is None:
+        raise click.UsageError(f"there is no report {report_id}; `vsync report list` lists them")
+    if as_json:
+        click.echo(json.dumps(report_json(report)))
+    else:
+        print_report(report)
+
+
+@click.group()
+def review() -> None:
+    """Keys that only we hold, and that a person decides about."""
+
+
+@review.command("list")
+@click.option("--ispb", type=ISPB, help="Only this participant's.")
+@json_option
+def list_review(ispb: str | None, as_json: bool) -> None:
+    """List the open items, oldest first; keys are masked."""
+    with database().connect() as connection:
+        items = review_queue.open_items(connection, ispb)
+    for item in items:
+        if as_json:
+            click.echo(
+                json.dumps(
+                    {
+                        "id": str(item.id),
+                        "participant_ispb": item.participant_ispb,
+                        "entry_id": str(item.entry_id),
+                        "key_type": item.key_type,
+                        "key": item.masked_key,
+                        "reason": item.reason,
+                        "status": item.status,
+                        "created_at": item.created_at.isoformat(),
+                        "evidence": dict(item.evidence),
+                    }
+                )
+            )
+        else:
+            click.echo(
+                f"{item.id}  {item.created_at:%Y-%m-%d %H:%MZ}  {item.participant_ispb}  {item.key_type:<5}  "
+                f"{item.masked_key}  {item.status}"
+            )

@@ -1,0 +1,55 @@
+"""`vsync demo` and `vsync dev`: the whole thing on this machine, with nothing to set up."""
+
+import os
+import subprocess
+import sys
+
+import click
+
+from vsync_dagster.cli.options import environment, today
+
+
+@click.command()
+def demo() -> int:
+    """Sync two made-up participants with a simulated DICT, and show what came of it.
+
+    Starts a PostgreSQL, a Pulsar broker and a DICT simulator, and stops them at the end; their data stay in VSYNC_HOME.
+    The first run finds seeded drift and repairs it; a second one finds nothing new.
+    """
+    from vsync_dagster.cli.output import print_report
+    from vsync_dagster.cli.stack import PARTICIPANTS, running_stack
+    from vsync_dagster.launch import Launcher
+    from vsync_dagster.partitions import SyncPartition
+    from vsync_dagster.reconcile.status import Status, SyncType
+    from vsync_dagster.resources import SyncSettings
+
+    with running_stack():
+        launcher = Launcher(environment())
+        settings = SyncSettings(sync_type=SyncType.FULL.value)
+        syncs = [launcher.sync(SyncPartition(today(), ispb), settings) for ispb in PARTICIPANTS]
+        for report in syncs:
+            print_report(report)
+    return max(Status(report.status).exit_code for report in syncs)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True, help="The Dagster UI's port.")
+def dev(port: int) -> int:
+    """Leave everything running, with the Dagster UI on it; Ctrl-C ends it all."""
+    from vsync_dagster.cli.stack import PARTICIPANTS, running_stack
+    from vsync_dagster.launch import dagster_instance
+    from vsync_dagster.partitions import participants
+
+    with running_stack():
+        with dagster_instance(environment()) as instance:
+            instance.add_dynamic_partitions(str(participants.name), list(PARTICIPANTS))
+        click.echo(f"\nDagster UI: http://127.0.0.1:{port}  (Ctrl-C ends everything)\n", err=True)
+        command = [sys.executable, "-m", "dagster", "dev", "-m", "vsync_dagster.definitions"]
+        server = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
+            [*command, "--host", "127.0.0.1", "--port", str(port)], env=os.environ
+        )
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            # Ctrl-C has reached the whole group: Dagster is ending itself.
+            return server.wait()

@@ -1,0 +1,72 @@
+"""Options and argument types that several commands share."""
+
+import os
+import re
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from vsync_dagster.environment import Environment
+from vsync_dagster.local_db.database import Database
+
+TIMEZONE = ZoneInfo("America/Sao_Paulo")
+
+
+class IspbType(click.ParamType[str]):
+    """Eight digits."""
+
+    name = "ispb"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the ISPB as it is, if it is one."""
+        if not re.fullmatch(r"[0-9]{8}", str(value)):
+            self.fail("an ISPB is eight digits, leading zeros included", param, ctx)
+        return str(value)
+
+
+class TimeType(click.ParamType[datetime]):
+    """An ISO 8601 time; without a zone it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the time."""
+        try:
+            time = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail("a time looks like 2026-11-24T02:00:00Z", param, ctx)
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+class DayType(click.ParamType[date]):
+    """A day, such as 2026-11-24."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Return the day."""
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail("a day looks like 2026-11-24", param, ctx)
+
+
+ISPB = IspbType()
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else.")
+
+
+def environment() -> Environment:
+    """The environment variables of this process."""
+    return Environment(os.environ)
+
+
+def database() -> Database:
+    """The participant's database."""
+    return Database(environment().database_url)
+
+
+def today() -> date:
+    """Today in São Paulo, whose days the partitions are."""
+    return datetime.now(TIMEZONE).date()

@@ -1,0 +1,80 @@
+"""How reports are shown: JSON for programs, a table for people."""
+
+import sys
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from rich.console import Console
+from rich.table import Table
+
+from vsync_dagster.local_db.reports import Report
+from vsync_dagster.reconcile.keys import KeyType
+from vsync_dagster.reconcile.status import Proof
+
+_PROOFS = {
+    Proof.VSYNC: "VSync",
+    Proof.VSYNC_WITHOUT_REVIEW: "VSync without review",
+    Proof.EVENT_CHAIN: "event chain",
+}
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Return a report as JSON values, its id first and under the name `report_id`."""
+    values = asdict(report)
+    values["key_types"] = by_key_type(report)
+    return {"report_id": str(values.pop("id")), **{name: _plain(value) for name, value in values.items()}}
+
+
+def by_key_type(report: Report) -> dict[str, dict[str, Any]]:
+    """Return what a report says of each key type, in DICT's order; a database's JSON has none."""
+    known = {str(name): report.key_types[name] for name in KeyType if name in report.key_types}
+    return {**known, **report.key_types}
+
+
+def print_report(report: Report) -> None:
+    """Show a report to a person, on stdout."""
+    # Piped, there is no width to fit.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console.print(
+        f"\n[bold]{report.participant_ispb}[/bold]  {report.sync_day}  {report.sync_type}"
+        f"{'  dry run' if report.dry_run else ''}  [bold]{report.status}[/bold]  in {report.duration_ms / 1000:.1f} s"
+    )
+    table = Table("key type", "entries", "before", "learnt from", "after", "proved by", "under review")
+    for column in (1, 6):
+        table.columns[column].justify = "right"
+    for name, told in by_key_type(report).items():
+        shown = {**told, "proof": _PROOFS.get(told["proof"], told["proof"])}
+        fields = ("entries", "before", "source", "after", "proof", "under_review")
+        table.add_row(name, *("-" if shown[field] is None else str(shown[field]) for field in fields))
+    console.print(table)
+    console.print(
+        f"{report.discrepancies} discrepancies: {report.missing_local} missing here, {report.outdated_local} outdated "
+        f"here, {report.missing_bacen} missing at DICT; {report.in_flight} in flight\n"
+        f"created {report.entries_created}, updated {report.entries_updated}, put up for review "
+        f"{report.entries_deleted}, failed {report.fixes_failed}"
+    )
+    if report.error_message:
+        console.print(report.error_message, style="yellow")
+    console.print(_proof(report))
+    console.print(f"report {report.id}, run {report.run_id}")
+
+
+def _proof(report: Report) -> str:
+    if not report.verified:
+        return "[yellow]not proved to be in sync[/yellow]"
+    under_review = sum(told["under_review"] for told in report.key_types.values())
+    if under_review:
+        return f"[green]in sync, but for the {under_review} keys still under review[/green]"
+    return "[green]in sync[/green]"
+
+
+def _plain(value: object) -> object:
+    match value:
+        case date() | datetime():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+        case _:
+            return value

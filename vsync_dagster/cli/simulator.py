@@ -1,0 +1,102 @@
+"""`vsync simulator`: a DICT to develop and test against."""
+
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from vsync_dagster.cli.options import ISPB, database, environment
+from vsync_dagster.reconcile.errors import VsyncError
+
+state_option = click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The simulator's state file; default $VSYNC_HOME/simulator/dict.sqlite.",
+)
+
+
+@click.group()
+def simulator() -> None:
+    """A stateful DICT over HTTP, for development and tests."""
+
+
+@simulator.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8765, show_default=True)
+@click.option("--lag", type=float, default=5.0, show_default=True, help="Seconds by which the event log lags.")
+@state_option
+def serve(host: str, port: int, lag: float, state: Path | None) -> None:
+    """Serve the simulated DICT until interrupted."""
+    from vsync_dagster.simulator.server import serve as serve_state
+    from vsync_dagster.simulator.settings import Settings
+
+    click.echo(f"DICT simulator: VSYNC_DICT_URL=http://{host}:{port}/api/v2/", err=True)
+    serve_state(state_path(state), host, port, Settings(log_lag=timedelta(seconds=lag)))
+
+
+@simulator.command()
+@click.option("--ispb", type=ISPB, required=True)
+@click.option("--keys", type=click.IntRange(0), default=20_000, show_default=True, help="How many, over all types.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--local/--no-local", default=True, show_default=True, help="Also fill VSYNC_DATABASE_URL.")
+@state_option
+def populate(ispb: str, keys: int, seed: int, local: bool, state: Path | None) -> None:
+    """Give a participant keys, at the simulated DICT and in its own base alike."""
+    from vsync_dagster.simulator.local_base import seed_local
+    from vsync_dagster.simulator.population import generate
+    from vsync_dagster.simulator.state import DictState
+
+    with DictState(state_path(state), now=_now) as dict_state:
+        if not dict_state.participants.known(ispb):
+            dict_state.participants.add(ispb)
+        dict_state.bulk_create(generate(ispb, keys, seed))
+    if local:
+        with database().connect(bulk=True) as connection:
+            seed_local(connection, generate(ispb, keys, seed))
+    click.echo(f"{ispb}: {keys} keys")
+
+
+@simulator.command()
+@click.option("--ispb", type=ISPB, required=True)
+@click.option("--creates", type=click.IntRange(0), default=0, help="Keys created at DICT only.")
+@click.option("--updates", type=click.IntRange(0), default=0, help="Keys changed at DICT only.")
+@click.option("--deletes", type=click.IntRange(0), default=0, help="Keys deleted at DICT only.")
+@click.option("--local-tampers", type=click.IntRange(0), default=0, help="Rows changed here, beneath their CIDs.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@state_option
+def drift(
+    ispb: str, creates: int, updates: int, deletes: int, local_tampers: int, seed: int, state: Path | None
+) -> None:
+    """Move the simulated DICT and the participant's base apart."""
+    from vsync_dagster.simulator.drift import drift as move_apart
+    from vsync_dagster.simulator.state import DictState
+
+    with ExitStack() as stack:
+        dict_state = stack.enter_context(DictState(state_path(state), now=_now))
+        local = stack.enter_context(database().connect()) if local_tampers else None
+        move_apart(
+            dict_state,
+            local,
+            ispb,
+            creates=creates,
+            updates=updates,
+            deletes=deletes,
+            local_tampers=local_tampers,
+            seed=seed,
+        )
+    click.echo(f"{ispb}: {creates} created, {updates} updated, {deletes} deleted, {local_tampers} tampered with here")
+
+
+def state_path(state: Path | None) -> Path:
+    """Return the state file's path, whose folder exists."""
+    path = state or environment().home / "simulator" / "dict.sqlite"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VsyncError(f"{path.parent} cannot be made: {error.strerror}") from None
+    return path
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,109 @@
+"""Everything a sync needs, on this machine: PostgreSQL, a broker, a simulated DICT, and two participants' keys."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+
+import psycopg
+
+from vsync_dagster.cli.options import environment
+from vsync_dagster.cli.simulator import state_path
+from vsync_dagster.embedded.broker import embedded_broker
+from vsync_dagster.embedded.postgres import embedded_postgres
+from vsync_dagster.local_db import participants
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.migrate import migrate
+from vsync_dagster.reconcile.errors import RefusedError
+from vsync_dagster.simulator.drift import drift
+from vsync_dagster.simulator.local_base import seed_local
+from vsync_dagster.simulator.population import generate
+from vsync_dagster.simulator.server import running_simulator
+from vsync_dagster.simulator.settings import Settings
+from vsync_dagster.simulator.state import DictState
+
+_log = logging.getLogger(__name__)
+
+PARTICIPANTS = {"99990001": "Banco Demonstração", "99990002": "Pagamentos Exemplo"}
+KEYS = 20_000
+
+
+CREATED, UPDATED, DELETED, TAMPERED = 40, 60, 15, 10
+DRIFT = (
+    f"moved the sides apart: {CREATED} keys created, {UPDATED} changed and {DELETED} deleted at DICT only, "
+    f"{TAMPERED} rows tampered with here"
+)
+
+
+@contextmanager
+def running_stack() -> Iterator[Database]:
+    """Run what is not given by the environment, seed it on the first run, and stop it on leaving.
+
+    Sets the environment variables by which the application finds everything, DICT's among them: a demonstration never
+    talks to another DICT than the simulated one.
+    """
+    home = environment().home
+    home.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        if not os.environ.get("VSYNC_DATABASE_URL"):
+            _log.info("starting PostgreSQL")
+            os.environ["VSYNC_DATABASE_URL"] = stack.enter_context(embedded_postgres(home))
+        if not os.environ.get("VSYNC_PULSAR_URL"):
+            _log.info("starting a Pulsar broker")
+            os.environ["VSYNC_PULSAR_URL"] = stack.enter_context(embedded_broker(home))
+        state = stack.enter_context(DictState(state_path(None), now=_now))
+        os.environ["VSYNC_DICT_URL"] = stack.enter_context(running_simulator(state, Settings()))
+        _log.info("the simulated DICT is at %s", os.environ["VSYNC_DICT_URL"])
+        database = Database(environment().database_url)
+        migrate(database)
+        _seed(database, state)
+        yield database
+
+
+def _seed(database: Database, state: DictState) -> None:
+    """Give each participant its keys, the same on both sides, and then move the sides apart; each side once."""
+    _refuse_foreign_keys(database)
+    with database.connect() as connection:
+        here = {participant.ispb for participant in participants.list_all(connection)}
+    at_dict = state.participants.all().keys()
+    for ispb in PARTICIPANTS:
+        if ispb not in at_dict:
+            _log.info("%s: seeding %d keys at the simulated DICT", ispb, KEYS)
+            state.participants.add(ispb)
+            state.bulk_create(generate(ispb, KEYS, seed=1))
+        if ispb not in here:
+            _log.info("%s: seeding %d keys in our own base", ispb, KEYS)
+            with database.connect(bulk=True) as connection:
+                participants.add(connection, ispb, name=PARTICIPANTS[ispb])
+                seed_local(connection, generate(ispb, KEYS, seed=1))
+                drift(state, connection, ispb, local_tampers=TAMPERED, seed=1)
+        if ispb not in at_dict:
+            drift(state, None, ispb, creates=CREATED, updates=UPDATED, deletes=DELETED, seed=1)
+            _log.info("%s: %s", ispb, DRIFT)
+    if not here.issuperset(PARTICIPANTS):
+        lag = Settings().log_lag.total_seconds() + 1
+        _log.info("waiting %.0f s, so that nothing of this counts as still in flight", lag)
+        time.sleep(lag)
+
+
+def _refuse_foreign_keys(database: Database) -> None:
+    """Keep made-up keys out of a base that holds real ones.
+
+    Raises:
+        RefusedError: `entries` holds keys of a participant that is not one of the demonstration's.
+    """
+    with database.connect() as connection:
+        if _has_foreign_keys(connection):
+            raise RefusedError("VSYNC_DATABASE_URL holds other participants' keys: give the demonstration its own base")
+
+
+def _has_foreign_keys(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    query = "select exists (select from entries where participant_ispb <> all(%s))"
+    row = connection.execute(query, [list(PARTICIPANTS)]).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

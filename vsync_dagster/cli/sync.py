@@ -1,0 +1,113 @@
+"""`vsync sync` and `vsync verify`."""
+
+import json
+import time
+from collections.abc import Iterable
+from datetime import date, datetime
+
+import click
+
+from vsync_dagster.cli.options import ISPB, DayType, TimeType, database, environment, json_option, today
+from vsync_dagster.cli.output import print_report, report_json
+from vsync_dagster.local_db import participants
+from vsync_dagster.local_db.reports import Report
+from vsync_dagster.local_db.snapshot import read_snapshot
+from vsync_dagster.reconcile.status import Status, SyncType
+from vsync_dagster.sync.connection import connect_dict
+from vsync_dagster.sync.local_sets import local_sets
+from vsync_dagster.sync.verdicts import record_verdicts
+from vsync_dagster.sync.verification import LocalSet, Verdict
+from vsync_dagster.sync.verification import verify as verify_sets
+
+LAG_SECONDS = 5.0
+
+
+@click.command()
+@click.option("--ispb", type=ISPB, help="The participant; without it, every enabled one, one after the other.")
+@click.option("--day", type=DayType(), help="The partition's day; default today in São Paulo.")
+@click.option(
+    "--sync-type",
+    type=click.Choice([*SyncType]),
+    default=SyncType.INCREMENTAL.value,
+    show_default=True,
+    help="FULL compares with DICT's CID file and recomputes every CID.",
+)
+@click.option("--since", type=TimeType(), help="INCREMENTAL: read DICT's event log from this time on.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; report what would be done.")
+@json_option
+def sync(
+    ispb: str | None, day: date | None, sync_type: str, since: datetime | None, dry_run: bool, as_json: bool
+) -> int:
+    """Sync participants with DICT: compare, repair, prove, report.
+
+    \b
+    Exit code: 0 COMPLETED, 1 PARTIAL (something was left), 2 FAILED, 64 bad usage; of several syncs, the worst.
+    """
+    if since is not None and sync_type == SyncType.FULL:
+        raise click.UsageError("--since goes with an INCREMENTAL sync; a FULL one compares everything")
+    # Here, because Dagster takes seconds to import.
+    from vsync_dagster.launch import Launcher
+    from vsync_dagster.partitions import SyncPartition
+    from vsync_dagster.resources import SyncSettings
+
+    variables = environment()
+    _check_configured()
+    settings = SyncSettings(sync_type=sync_type, since=since.isoformat() if since else None, dry_run=dry_run)
+    worst = 0
+    for each in [ispb] if ispb else _enabled():
+        report = Launcher(variables).sync(SyncPartition(day or today(), each), settings)
+        _show(report, as_json)
+        worst = max(worst, Status(report.status).exit_code)
+    return worst
+
+
+@click.command()
+@click.option("--ispb", type=ISPB, required=True, help="The participant.")
+@json_option
+def verify(ispb: str, as_json: bool) -> int:
+    """Ask DICT whether our five VSyncs are its own; changes no key.
+
+    Exit code: 0 all OK, 1 one is NOK, 2 DICT or the database could not be asked.
+    """
+    base = database()
+    read = read_snapshot(base, ispb)
+    sets = local_sets(read)
+    with connect_dict(environment(), base, ispb, None) as connection:
+        verdicts = verify_sets(connection.client, sets.values(), lag=LAG_SECONDS, sleep=time.sleep)
+    record_verdicts(base, ispb, verdicts.values(), read.pg_snapshot, read.cluster)
+    if as_json:
+        told = {name: _verdict_json(sets[name], verdict) for name, verdict in verdicts.items()}
+        click.echo(json.dumps({"participant_ispb": ispb, "key_types": told}))
+    else:
+        for name, verdict in verdicts.items():
+            click.echo(f"{name:<5}  {sets[name].entries:>12,}  {verdict.proof or 'NOK'}")
+    return 0 if all(verdict.ok for verdict in verdicts.values()) else 1
+
+
+def _check_configured() -> None:
+    """Complain about a missing variable before anything is begun."""
+    variables = environment()
+    _ = variables.database_url, variables.dict_url, variables.pulsar_url, variables.dict_download_base
+
+
+def _enabled() -> Iterable[str]:
+    with database().connect() as connection:
+        return [participant.ispb for participant in participants.enabled(connection)]
+
+
+def _show(report: Report, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(report_json(report)))
+    else:
+        print_report(report)
+
+
+def _verdict_json(ours: LocalSet, verdict: Verdict) -> dict[str, object]:
+    return {
+        "entries": ours.entries,
+        "vsync": ours.vsync.hex(),
+        "result": "OK" if verdict.ok else "NOK",
+        "proof": verdict.proof,
+        "under_review": len(ours.under_review),
+        "answered_at": verdict.answered_at.isoformat(),
+    }

@@ -1,0 +1,33 @@
+"""Assembly of the code location; nothing is decided here."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from vsync_dagster.assets.applied_fixes import applied_fixes
+from vsync_dagster.assets.bacen_snapshot import bacen_snapshot
+from vsync_dagster.assets.discrepancies import discrepancies
+from vsync_dagster.assets.local_snapshot import local_snapshot
+from vsync_dagster.assets.sync_report import sync_report
+from vsync_dagster.jobs import sync_job
+from vsync_dagster.resources import DictApi, EventBroker, LocalDatabase, Snapshots, SyncSettings
+
+
+def build_definitions(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """Return the code location, with other resources where a test brings its own."""
+    return dg.Definitions(
+        assets=[local_snapshot, bacen_snapshot, discrepancies, applied_fixes, sync_report],
+        jobs=[sync_job],
+        resources={
+            "local_database": LocalDatabase(),
+            "dict_api": DictApi(),
+            "snapshots": Snapshots(),
+            "event_broker": EventBroker(),
+            "settings": SyncSettings(),
+            **(resource_overrides or {}),
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()

@@ -1,0 +1,84 @@
+"""The environment variables that configure VSYNC, read where they are needed and checked when they are read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from vsync_dagster.reconcile.errors import PermanentError
+
+DEFAULT_HOME = ".vsync"
+DEFAULT_TOPIC = "persistent://public/default/dict-events"
+DAGSTER_SCHEMA = "dagster"
+
+
+class EnvironmentVariableError(PermanentError):
+    """An environment variable that is needed is missing or malformed; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The variables of a process, as a mapping that the caller hands in."""
+
+    variables: Mapping[str, str]
+
+    @property
+    def home(self) -> Path:
+        """`VSYNC_HOME`: embedded data, spooled reports and, by default, snapshots."""
+        return Path(self.variables.get("VSYNC_HOME") or DEFAULT_HOME).absolute()
+
+    @property
+    def database_url(self) -> str:
+        """`VSYNC_DATABASE_URL`: the participant's PostgreSQL."""
+        return self._url("VSYNC_DATABASE_URL", ("postgresql", "postgres"), "postgresql://user@host/database")
+
+    @property
+    def dagster_database_url(self) -> str:
+        """`VSYNC_DAGSTER_DATABASE_URL`: Dagster's storage; by default a schema of its own in our database."""
+        if self.variables.get("VSYNC_DAGSTER_DATABASE_URL"):
+            return self._url(
+                "VSYNC_DAGSTER_DATABASE_URL", ("postgresql", "postgres"), "postgresql://user@host/database"
+            )
+        url = self.database_url
+        options = quote(f"-csearch_path={DAGSTER_SCHEMA}", safe="")
+        return f"{url}{'&' if urlsplit(url).query else '?'}options={options}"
+
+    @property
+    def dict_url(self) -> str:
+        """`VSYNC_DICT_URL`: the base URL of DICT's API, ending in a slash."""
+        return self._url("VSYNC_DICT_URL", ("https", "http"), "https://host:16522/api/v2/").rstrip("/") + "/"
+
+    @property
+    def dict_download_base(self) -> str | None:
+        """`VSYNC_DICT_DOWNLOAD_BASE`: the host that CID file URLs are rewritten to, if they are."""
+        name = "VSYNC_DICT_DOWNLOAD_BASE"
+        return self._url(name, ("https", "http"), "https://gateway/") if self.variables.get(name) else None
+
+    @property
+    def storage_url(self) -> str:
+        """`VSYNC_STORAGE_URL`: where snapshots go, a path or an fsspec URL."""
+        return self.variables.get("VSYNC_STORAGE_URL") or str(self.home / "snapshots")
+
+    @property
+    def pulsar_url(self) -> str | None:
+        """`VSYNC_PULSAR_URL`: the broker; without one, events stay in the outbox."""
+        name = "VSYNC_PULSAR_URL"
+        return self._url(name, ("pulsar", "pulsar+ssl"), "pulsar://host:6650") if self.variables.get(name) else None
+
+    @property
+    def pulsar_topic(self) -> str:
+        """`VSYNC_PULSAR_TOPIC`: the topic of all events."""
+        return self.variables.get("VSYNC_PULSAR_TOPIC") or DEFAULT_TOPIC
+
+    def _url(self, name: str, schemes: tuple[str, ...], example: str) -> str:
+        value = self.variables.get(name)
+        if not value:
+            raise EnvironmentVariableError(f"{name} is not set; set it, for example, to {example}")
+        try:
+            scheme = urlsplit(value).scheme
+        except ValueError:
+            scheme = ""
+        if scheme not in schemes:
+            # The value is not quoted: it can hold a password.
+            raise EnvironmentVariableError(f"{name} is malformed; it looks like {example}")
+        return value

@@ -1,0 +1,116 @@
+"""Thin Dagster resources: each hands out the plain object that does the work.
+
+Addresses and secrets come from the environment variables of `vsync_dagster.environment`, read when a run needs them,
+so that nothing of them reaches run config or Dagster's stored definitions. What a person may choose for one run is in
+`SyncSettings`.
+"""
+
+import os
+import time
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+
+import dagster as dg
+from pydantic import Field
+
+from vsync_dagster.environment import Environment
+from vsync_dagster.events.relay import RelayResult, relay
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.reconcile.status import SyncType
+from vsync_dagster.store import SnapshotStore
+from vsync_dagster.sync.connection import DictConnection, connect_dict
+
+
+def environment() -> Environment:
+    """The environment variables of this process."""
+    return Environment(os.environ)
+
+
+class LocalDatabase(dg.ConfigurableResource[None]):
+    """The participant's PostgreSQL (`VSYNC_DATABASE_URL`)."""
+
+    def database(self) -> Database:
+        """Return the database; nothing is connected yet."""
+        return Database(environment().database_url)
+
+
+class Snapshots(dg.ConfigurableResource[None]):
+    """Where snapshots are kept (`VSYNC_STORAGE_URL`)."""
+
+    def store(self) -> SnapshotStore:
+        """Return the store."""
+        return SnapshotStore(environment().storage_url)
+
+
+class DictApi(dg.ConfigurableResource[None]):
+    """DICT (`VSYNC_DICT_URL`), within its budgets, every call written down in `dict_calls`."""
+
+    def connect(self, database: Database, ispb: str, run_id: str) -> AbstractContextManager[DictConnection]:
+        """Connect as a participant, or as the direct participant that acts for it."""
+        return connect_dict(environment(), database, ispb, run_id)
+
+
+class EventBroker(dg.ConfigurableResource[None]):
+    """Pulsar (`VSYNC_PULSAR_URL`, `VSYNC_PULSAR_TOPIC`)."""
+
+    def publish(self, database: Database) -> RelayResult | None:
+        """Publish what waits in the outbox; None without a broker, where it waits on."""
+        variables = environment()
+        if variables.pulsar_url is None:
+            return None
+        return relay(database, variables.pulsar_url, variables.pulsar_topic)
+
+
+class SyncSettings(dg.ConfigurableResource[None]):
+    """What a person may choose for one run. The defaults are those of the daily sync."""
+
+    sync_type: str = Field(
+        default=SyncType.INCREMENTAL.value,
+        description="INCREMENTAL follows the event log since the last verification; FULL compares with the CID file"
+        " and recomputes every CID.",
+    )
+    since: str | None = Field(
+        default=None,
+        description="INCREMENTAL only: read DICT's event log from this time (ISO 8601) instead of from the last"
+        " verification.",
+    )
+    dry_run: bool = Field(default=False, description="Change nothing; report what would be done.")
+    batch_size: int = Field(default=1_000, ge=1, le=100_000, description="Fixes in one transaction.")
+    log_lag_seconds: float = Field(
+        default=5.0, ge=0, description="How long DICT's event log may lag behind a change, in seconds."
+    )
+    max_file_bytes: int = Field(
+        default=65_000_000_000, ge=1, description="The largest CID file to accept, in bytes (65 a key)."
+    )
+
+    @property
+    def type(self) -> SyncType:
+        """The sync type.
+
+        Raises:
+            PermanentError: it is neither FULL nor INCREMENTAL.
+        """
+        try:
+            return SyncType(self.sync_type)
+        except ValueError:
+            raise PermanentError("sync_type is FULL or INCREMENTAL") from None
+
+    @property
+    def since_time(self) -> datetime | None:
+        """The time to read the event log from, if one was given; without a zone it is UTC.
+
+        Raises:
+            PermanentError: it is not a time.
+        """
+        if self.since is None:
+            return None
+        try:
+            time_given = datetime.fromisoformat(self.since)
+        except ValueError:
+            raise PermanentError("since is a time such as 2026-11-24T02:00:00Z") from None
+        return time_given if time_given.tzinfo else time_given.replace(tzinfo=UTC)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)

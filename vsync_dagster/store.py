@@ -1,0 +1,155 @@
+"""Where snapshots are kept: Parquet parts and a manifest, in a folder or any fsspec store.
+
+A snapshot's parts are written under the run that makes it; its manifest is written last and replaces the one before,
+so that a reader sees a whole snapshot or the one before it, and never half of one. Snapshots hold CIDs and entry ids,
+never personal data.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import fsspec
+import polars as pl
+from pydantic import TypeAdapter
+
+from vsync_dagster.partitions import SyncPartition
+from vsync_dagster.reconcile.errors import PermanentError, RefusedError
+
+_PART_ROWS = 1_000_000
+Facts = TypeVar("Facts")
+
+
+class SnapshotMissingError(PermanentError):
+    """A snapshot that an asset builds on was never made."""
+
+
+class SnapshotMismatchError(RefusedError):
+    """Two snapshots of one partition do not belong together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stored snapshot: its facts, and its tables by name."""
+
+    snapshot_id: str
+    _facts: dict[str, Any]
+    _parts: dict[str, list[str]]
+    _filesystem: fsspec.AbstractFileSystem
+
+    def facts(self, kind: type[Facts]) -> Facts:
+        """Return what the snapshot says of itself, as the dataclass that it was written from."""
+        return TypeAdapter(kind).validate_json(json.dumps(self._facts))
+
+    def scan(self, table: str, schema: pl.Schema) -> pl.LazyFrame:
+        """Return a table of the snapshot; one without rows has the given columns all the same."""
+        frames = [pl.scan_parquet(self._source(path), schema=schema) for path in self._parts[table]]
+        return pl.concat([pl.LazyFrame(schema=schema), *frames])
+
+    def _source(self, path: str) -> str | io.BytesIO:
+        if "file" in self._filesystem.protocol:
+            return path
+        return io.BytesIO(self._filesystem.cat_file(path))
+
+
+@dataclass(slots=True)
+class TableWriter:
+    """Writes a table block by block, a Parquet part every million rows: memory does not grow with the table."""
+
+    _filesystem: fsspec.AbstractFileSystem
+    _folder: str
+    _blocks: list[pl.DataFrame] = field(default_factory=list)
+    _rows: int = 0
+    parts: list[str] = field(default_factory=list)
+
+    def write(self, block: pl.DataFrame) -> None:
+        """Append rows."""
+        self._blocks.append(block)
+        self._rows += len(block)
+        if self._rows >= _PART_ROWS:
+            self.close()
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        if not self._rows:
+            return
+        path = f"{self._folder}/part-{len(self.parts):05}.parquet"
+        self._filesystem.makedirs(self._folder, exist_ok=True)
+        with self._filesystem.open(path, "wb") as file:
+            pl.concat(self._blocks).write_parquet(file)
+        self.parts.append(path)
+        self._blocks, self._rows = [], 0
+
+
+@dataclass(slots=True)
+class SnapshotWriter:
+    """A snapshot being written; nobody sees it before its manifest is there. `facts` is a dataclass."""
+
+    _filesystem: fsspec.AbstractFileSystem
+    _folder: str
+    facts: object = None
+    _tables: dict[str, TableWriter] = field(default_factory=dict)
+
+    def table(self, name: str) -> TableWriter:
+        """Return the writer of one of the snapshot's tables."""
+        return self._tables.setdefault(name, TableWriter(self._filesystem, f"{self._folder}/{name}"))
+
+    def parts(self) -> dict[str, list[str]]:
+        """Finish all tables and return the paths of their parts."""
+        for writer in self._tables.values():
+            writer.close()
+        return {name: writer.parts for name, writer in self._tables.items()}
+
+
+class SnapshotStore:
+    """Snapshots by asset and partition, under `<root>/<asset>/date=YYYY-MM-DD/ispb=NNNNNNNN/`."""
+
+    def __init__(self, url: str) -> None:
+        """Take a folder's path or an fsspec URL, such as `s3://bucket/prefix`.
+
+        Raises:
+            PermanentError: the URL names a kind of store that is not installed here.
+        """
+        try:
+            self._filesystem, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError):
+            scheme = urlsplit(url).scheme or "file"
+            raise PermanentError(
+                f"VSYNC_STORAGE_URL names a {scheme}:// store, for which no fsspec driver is installed"
+            ) from None
+        self._root = root.rstrip("/")
+
+    @contextmanager
+    def write(self, asset: str, partition: SyncPartition, snapshot_id: str) -> Iterator[SnapshotWriter]:
+        """Write a snapshot; it takes its place when the block ends without an error."""
+        folder = self._folder(asset, partition)
+        writer = SnapshotWriter(self._filesystem, f"{folder}/{snapshot_id}")
+        yield writer
+        facts = json.loads(TypeAdapter(type(writer.facts)).dump_json(writer.facts))
+        manifest = {"snapshot_id": snapshot_id, "facts": facts, "tables": writer.parts()}
+        self._filesystem.makedirs(folder, exist_ok=True)
+        with self._filesystem.open(f"{folder}/manifest.json.{snapshot_id}", "w") as file:
+            json.dump(manifest, file, indent=1)
+        self._filesystem.mv(f"{folder}/manifest.json.{snapshot_id}", f"{folder}/manifest.json")
+
+    def read(self, asset: str, partition: SyncPartition) -> Snapshot:
+        """Return the partition's latest snapshot.
+
+        Raises:
+            SnapshotMissingError: there is none.
+        """
+        try:
+            with self._filesystem.open(f"{self._folder(asset, partition)}/manifest.json", "r") as file:
+                manifest = json.load(file)
+        except FileNotFoundError:
+            raise SnapshotMissingError(
+                f"there is no {asset} for {partition.ispb} on {partition.day}: materialize it first"
+            ) from None
+        return Snapshot(manifest["snapshot_id"], manifest["facts"], manifest["tables"], self._filesystem)
+
+    def _folder(self, asset: str, partition: SyncPartition) -> str:
+        return f"{self._root}/{asset}/date={partition.day.isoformat()}/ispb={partition.ispb}"

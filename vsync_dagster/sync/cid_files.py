@@ -1,0 +1,101 @@
+"""Getting a participant's CID files: asked for once, kept by Id, downloaded, checked and read."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import httpx
+
+from vsync_dagster.dict_api.cid_file import download, read_cids, wait_for_file
+from vsync_dagster.dict_api.client import DictClient
+from vsync_dagster.dict_api.errors import CidFileError, DictNotFoundError
+from vsync_dagster.dict_api.messages import CidSetFile
+from vsync_dagster.local_db import cid_files
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.reconcile.cid_set import CidArray
+
+_log = logging.getLogger(__name__)
+
+_FILES_TO_TRY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CidFiles:
+    """The CID files of one participant's sync of one day.
+
+    The Id of a file that was asked for is kept at once, under that sync: a run that is repeated after a crash goes on
+    with the same file, since DICT makes only 40 a day and knows no way to list them.
+    """
+
+    client: DictClient
+    http: httpx.Client
+    database: Database
+    ispb: str
+    sync_day: date
+    download_base: str | None
+    max_bytes: int
+    lag: float
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def ask(self, key_types: Iterable[str]) -> dict[str, int]:
+        """Ask for the files of several key types, so that DICT makes them side by side; returns their Ids."""
+        return {key_type: self._kept(key_type) or self._ask(key_type) for key_type in key_types}
+
+    def read(self, key_type: str, file_id: int) -> tuple[CidArray, datetime]:
+        """Wait for a file and return its CIDs and when DICT made it; another is asked for if DICT gives this one up.
+
+        Raises:
+            CidFileError: no file could be had.
+            CidFileContentError: DICT's own file is not a set of CIDs.
+        """
+        for attempts_left in reversed(range(_FILES_TO_TRY)):
+            try:
+                return self._read(key_type, file_id)
+            except (CidFileError, DictNotFoundError) as error:
+                if not attempts_left or not _needs_another(error):
+                    raise
+                _log.warning("%s: %s; asking for another", key_type, error)
+                self._close(key_type)
+                file_id = self._ask(key_type)
+        raise AssertionError("unreachable")
+
+    def _read(self, key_type: str, file_id: int) -> tuple[CidArray, datetime]:
+        file = wait_for_file(self.client, file_id, key_type, sleep=self.sleep)
+        created_at = _creation_time(file)
+        with tempfile.TemporaryDirectory(prefix="vsync-") as folder:
+            path = Path(folder) / "cids"
+            download(self.http, file, path, max_bytes=self.max_bytes, download_base=self.download_base)
+            cids = read_cids(path)
+        # What happened just before the file was made is in the log only after its lag.
+        self.sleep(max(0.0, self.lag - (self.now() - created_at).total_seconds()))
+        return cids, created_at
+
+    def _kept(self, key_type: str) -> int | None:
+        with self.database.connect() as connection:
+            kept = cid_files.open_file(connection, self.ispb, key_type, self.sync_day)
+        return kept.file_id if kept else None
+
+    def _ask(self, key_type: str) -> int:
+        file = self.client.create_cid_set_file(key_type).cid_set_file
+        # One commit, right away: what is paid for must survive this process.
+        with self.database.connect() as connection:
+            cid_files.keep(connection, self.ispb, key_type, self.sync_day, file.id, file.request_time)
+        return file.id
+
+    def _close(self, key_type: str) -> None:
+        with self.database.connect() as connection:
+            cid_files.close(connection, self.ispb, key_type, self.sync_day)
+
+
+def _needs_another(error: CidFileError | DictNotFoundError) -> bool:
+    return isinstance(error, DictNotFoundError) or error.ask_again
+
+
+def _creation_time(file: CidSetFile) -> datetime:
+    # A file without its time is taken to be as old as its request: the log is then read from there.
+    return file.creation_time or file.request_time

@@ -1,0 +1,180 @@
+"""Comparing DICT's sets with a local snapshot: what `bacen_snapshot` does."""
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import polars as pl
+
+from vsync_dagster.dict_api.client import DictClient
+from vsync_dagster.local_db import entries, ledger, lookups, sync_state
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.entries import LocalEntry
+from vsync_dagster.reconcile.discrepancies import DICT_ONLY_SCHEMA, LOCAL_ONLY_SCHEMA
+from vsync_dagster.reconcile.look_up import Found
+from vsync_dagster.reconcile.set_events import SetEvent
+from vsync_dagster.reconcile.status import Source, SyncType
+from vsync_dagster.sync import dict_set, verification
+from vsync_dagster.sync.cid_files import CidFiles
+from vsync_dagster.sync.clocks import DictClock
+from vsync_dagster.sync.dict_set import Checkpoint, DictSet
+from vsync_dagster.sync.facts import KeyTypeFacts, LocalFacts
+from vsync_dagster.sync.local_sets import SnapshotEntries
+from vsync_dagster.sync.look_up import look_up_all
+from vsync_dagster.sync.verdicts import record_verdicts
+from vsync_dagster.sync.verification import Verdict
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What DICT said of each key type, and the differences, in `DICT_ONLY_SCHEMA` and `LOCAL_ONLY_SCHEMA`."""
+
+    key_types: dict[str, KeyTypeFacts]
+    dict_only: pl.DataFrame
+    local_only: pl.DataFrame
+    read_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Comparer:
+    """One participant's local snapshot, and what it takes to compare it with DICT."""
+
+    client: DictClient
+    database: Database
+    files: CidFiles
+    ispb: str
+    ours: LocalFacts
+    snapshot: SnapshotEntries
+    tampered: pl.DataFrame
+    since: datetime | None
+    lag: float
+
+    def compare(self) -> Comparison:
+        """Ask DICT the cheapest question first, and look up only what we do not hold.
+
+        Raises:
+            ComparisonError: the differences found do not add up; nothing may be repaired on their word.
+        """
+        verdicts = verification.verify(self.client, self.ours.sets.values(), lag=self.lag, sleep=self.files.sleep)
+        record_verdicts(self.database, self.ispb, verdicts.values(), self.ours.pg_snapshot, self.ours.cluster)
+        self._log_verdicts(verdicts)
+        last_answer = max(verdict.answered_at for verdict in verdicts.values())
+        cut = DictClock.seen_by(last_answer, self.database).of_dict(self.ours.taken_at) - timedelta(seconds=self.lag)
+        unequal = [name for name, verdict in verdicts.items() if not verdict.ok]
+        dict_sets = self._learn(unequal, cut)
+        dict_only, local_only = self._tables(list(dict_sets.values()))
+        return Comparison(
+            {
+                name: KeyTypeFacts(verdict.proof, dict_sets[name].source if name in dict_sets else Source.VERIFIED)
+                for name, verdict in verdicts.items()
+            },
+            dict_only,
+            local_only,
+            last_answer,
+        )
+
+    def _log_verdicts(self, verdicts: Mapping[str, Verdict]) -> None:
+        told = ", ".join(f"{name} {'OK' if verdict.ok else 'NOK'}" for name, verdict in verdicts.items())
+        _log.info("%s: DICT's verdicts: %s", self.ispb, told)
+
+    def _learn(self, key_types: Collection[str], cut: datetime) -> dict[str, DictSet]:
+        """Learn DICT's sets of some key types, by the event logs where they suffice, else by CID files."""
+        learnt: dict[str, DictSet] = {}
+        if self.ours.sync_type is SyncType.INCREMENTAL:
+            for name in key_types:
+                found = dict_set.from_event_log(
+                    self.client,
+                    self.ours.sets[name],
+                    self.snapshot.among,
+                    checkpoint=self._checkpoint(name),
+                    since=self.since,
+                    snapshot_cut=cut,
+                )
+                if found is not None:
+                    learnt[name] = found
+        for name, file_id in self.files.ask(name for name in key_types if name not in learnt).items():
+            file_cids, created_at = self.files.read(name, file_id)
+            _log.info("%s: %s: DICT's CID file has %d CIDs", self.ispb, name, len(file_cids))
+            learnt[name] = dict_set.from_file(
+                self.client,
+                self.ours.sets[name],
+                self.snapshot.cids(name),
+                self.snapshot.among,
+                file_cids=file_cids,
+                file_created_at=created_at,
+                snapshot_cut=cut,
+            )
+        return learnt
+
+    def _checkpoint(self, key_type: str) -> Checkpoint | None:
+        """Return the last verification, if this server's log tells what has changed here since."""
+        with self.database.connect(bulk=True) as connection:
+            state = sync_state.get(connection, self.ispb).get(key_type)
+            if state is None or state.cluster != self.ours.cluster:
+                return None
+            if state.verified_at is None or state.verified_vsync is None or state.local_snapshot is None:
+                return None
+            changes = ledger.events_since(connection, self.ispb, key_type, state.local_snapshot)
+        own_events = [SetEvent(change.event_type == "ADDED", change.cid, change.occurred_at) for change in changes]
+        return Checkpoint(state.verified_at, state.verified_vsync, frozenset(state.excluded_cids), own_events)
+
+    def _tables(self, dict_sets: list[DictSet]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Look up what we do not hold, and write each difference down without anything personal."""
+        stored = dict(self.tampered.select("cid", "key_type").rows())
+        only_theirs = {cid: found.key_type for found in dict_sets for cid in found.difference.only_theirs} | stored
+        only_ours = {cid: found for found in dict_sets for cid in found.difference.only_ours}
+        outcomes = look_up_all(self.client, self.database, self.ispb, only_theirs)
+        holders = self._holders(outcomes)
+        moved = frozenset[bytes]().union(*(found.moved for found in dict_sets))
+        moved |= self._changed_here([*only_theirs, *only_ours], holders)
+        dict_only = [
+            (key_type, cid, outcomes[cid].value, *_columns(holders.get(cid)), cid in moved)
+            for cid, key_type in only_theirs.items()
+        ]
+        local_only = [
+            (found.key_type, cid, cid in moved, cid in self._under_review(found), found.removed_at.get(cid))
+            for cid, found in only_ours.items()
+        ]
+        return (
+            pl.DataFrame(dict_only, DICT_ONLY_SCHEMA, orient="row"),
+            pl.DataFrame(local_only, LOCAL_ONLY_SCHEMA, orient="row"),
+        )
+
+    def _under_review(self, found: DictSet) -> frozenset[bytes]:
+        return self.ours.sets[found.key_type].under_review
+
+    def _holders(self, outcomes: Mapping[bytes, Found]) -> dict[bytes, LocalEntry]:
+        """Return, for each CID looked up, our ACTIVE entry with the same key, or the row that hashes to it no more."""
+        tampered = {UUID(bytes=entry_id): cid for entry_id, cid in self.tampered.select("entry_id", "cid").rows()}
+        looked_up = [cid for cid, found in outcomes.items() if found is Found.FOUND]
+        with self.database.connect(bulk=True) as connection:
+            keys = {cid: entry.key for cid, entry in lookups.staged(connection, self.ispb, looked_up).items()}
+            by_key = {
+                entry.key: entry
+                for entry in entries.local_entries_for_keys(connection, self.ispb, keys.values())
+                if entry.status == "ACTIVE"
+            }
+            rows = entries.local_entries_by_id(connection, self.ispb, tampered)
+        holders = {cid: by_key[key] for cid, key in keys.items() if key in by_key}
+        return holders | {tampered[row.entry_id]: row for row in rows if row.status == "ACTIVE"}
+
+    def _changed_here(self, cids: Collection[bytes], holders: Mapping[bytes, LocalEntry]) -> frozenset[bytes]:
+        """Return the CIDs that came or went here since the snapshot, or whose entry did."""
+        with self.database.connect(bulk=True) as connection:
+            changed, rows = ledger.changed_since(
+                connection,
+                self.ispb,
+                self.ours.taken_at,
+                cids,
+                [holder.entry_id for holder in holders.values()],
+                local_snapshot=self.ours.pg_snapshot,
+            )
+        return frozenset(changed) | {cid for cid, holder in holders.items() if holder.entry_id in rows}
+
+
+def _columns(holder: LocalEntry | None) -> tuple[bytes | None, int | None]:
+    return (None, None) if holder is None else (holder.entry_id.bytes, holder.row_version)

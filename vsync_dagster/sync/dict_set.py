@@ -1,0 +1,129 @@
+"""Learning how DICT's CID set differs from ours: from the event log, or from the CID file and the log after it."""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vsync_dagster.dict_api.client import DictClient
+from vsync_dagster.dict_api.errors import EventLogError
+from vsync_dagster.dict_api.event_log import EventLog, read_events
+from vsync_dagster.reconcile import difference as core
+from vsync_dagster.reconcile.cid_set import CidArray, array_vsync
+from vsync_dagster.reconcile.difference import ComparisonError, SetDifference
+from vsync_dagster.reconcile.set_events import SetEvent, last_removals, memberships
+from vsync_dagster.reconcile.status import Source
+from vsync_dagster.sync.verification import LocalSet
+
+_log = logging.getLogger(__name__)
+
+# Whatever was true at a moment of DICT's clock is looked for in the log from a little before it: clocks differ, and
+# reading an event twice does no harm.
+OVERLAP = timedelta(seconds=60)
+
+OursAmong = Callable[[Collection[bytes]], frozenset[bytes]]
+"""Tells which of some CIDs our snapshot holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class DictSet:
+    """DICT's set of one key type, told as its difference to ours.
+
+    `moved` are CIDs with an event since our snapshot: in flight, whatever they look like. `removed_at` is when DICT's
+    log says that a CID was removed.
+    """
+
+    key_type: str
+    source: Source
+    difference: SetDifference
+    moved: frozenset[bytes]
+    removed_at: dict[bytes, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The last verification: when DICT said OK to which VSync, and what has changed here since."""
+
+    verified_at: datetime
+    vsync: bytes
+    taken_out: frozenset[bytes]
+    own_events: Sequence[SetEvent]
+
+
+def from_event_log(
+    client: DictClient,
+    ours: LocalSet,
+    ours_among: OursAmong,
+    *,
+    checkpoint: Checkpoint | None,
+    since: datetime | None,
+    snapshot_cut: datetime,
+) -> DictSet | None:
+    """Derive DICT's set from both logs; None where they cannot explain the difference, and the CID file must.
+
+    Args:
+        since: where to read DICT's log from, if not from the checkpoint.
+        snapshot_cut: the time of our snapshot by DICT's clock, less the lag; events after it are in flight.
+    """
+    start = since or (checkpoint.verified_at - OVERLAP if checkpoint else None)
+    if start is None:
+        return None
+    try:
+        log = read_events(client, ours.key_type, start)
+        theirs = log.verifier_end or (checkpoint.vsync if checkpoint else None)
+        if theirs is None:
+            return None
+        events = set_events(log)
+        held = memberships(events)
+        found = _since_checkpoint(checkpoint, ours_among)
+        found = core.after_events(found, ours_among(held.keys()), held)
+        core.check(ours.vsync, theirs, found)
+    except (EventLogError, ComparisonError) as error:
+        _log.warning("%s: the event log does not explain the difference (%s); asking for the CID file",
+                     ours.key_type, error)  # fmt: skip
+        return None
+    return DictSet(ours.key_type, Source.EVENTS, found, _moved(events, snapshot_cut), last_removals(events))
+
+
+def from_file(
+    client: DictClient,
+    ours: LocalSet,
+    our_cids: CidArray,
+    ours_among: OursAmong,
+    *,
+    file_cids: CidArray,
+    file_created_at: datetime,
+    snapshot_cut: datetime,
+) -> DictSet:
+    """Compare our set with a CID file, brought up to date by the event log since the file was made.
+
+    Raises:
+        ComparisonError: file, log and our set do not add up; nothing may be repaired on their word.
+        EventLogError: the log since the file cannot be read.
+    """
+    log = read_events(client, ours.key_type, min(file_created_at, snapshot_cut) - OVERLAP)
+    events = set_events(log)
+    held = memberships(events)
+    in_file = core.compare(our_cids, file_cids)
+    core.check_counts(len(our_cids), len(file_cids), in_file)
+    core.check(ours.vsync, array_vsync(file_cids), in_file)
+    found = core.after_events(in_file, ours_among(held.keys()), held)
+    if log.verifier_end is not None:
+        core.check(ours.vsync, log.verifier_end, found)
+    return DictSet(ours.key_type, Source.CID_FILE, found, _moved(events, snapshot_cut), last_removals(events))
+
+
+def set_events(log: EventLog) -> list[SetEvent]:
+    """Return a log's events in the core's form."""
+    return [SetEvent(event.type == "ADDED", event.cid, event.timestamp) for event in log.events]
+
+
+def _since_checkpoint(checkpoint: Checkpoint | None, ours_among: OursAmong) -> SetDifference:
+    if checkpoint is None:
+        return SetDifference(frozenset(), frozenset())
+    named = {event.cid for event in checkpoint.own_events} | checkpoint.taken_out
+    return core.since_verified(ours_among(named), checkpoint.own_events, checkpoint.taken_out)
+
+
+def _moved(events: Sequence[SetEvent], snapshot_cut: datetime) -> frozenset[bytes]:
+    return frozenset(event.cid for event in events if event.at > snapshot_cut)

@@ -1,0 +1,43 @@
+"""Keeping the evidence of every call to DICT (`dict_calls`)."""
+
+import threading
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from vsync_dagster.dict_api.calls import DictCall
+from vsync_dagster.local_db import calls
+from vsync_dagster.local_db.database import Database
+
+_FLUSH_EVERY = 500
+
+
+@dataclass(slots=True)
+class CallRecorder:
+    """Writes calls down in bulk, at the latest when the block ends, also by an error. Safe for several threads."""
+
+    database: Database
+    run_id: str | None
+    _calls: list[DictCall] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def record(self, call: DictCall) -> None:
+        """Keep a call."""
+        with self._lock:
+            self._calls.append(call)
+            if len(self._calls) >= _FLUSH_EVERY:
+                self._flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._calls:
+            self.database.retrying(lambda connection: calls.record(connection, self.run_id, self._calls))
+            self._calls.clear()

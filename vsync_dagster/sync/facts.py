@@ -1,0 +1,59 @@
+"""What the snapshots say of themselves; pydantic writes them as JSON, bytes as hexadecimal."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ConfigDict
+
+from vsync_dagster.reconcile.status import Proof, Source, SyncType
+from vsync_dagster.sync.verification import LocalSet
+
+_JSON = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFacts:
+    """Our sets by key type at `taken_at` (our database's clock), and the transaction snapshot they were read in."""
+
+    __pydantic_config__ = _JSON
+
+    sync_type: SyncType
+    started_at: datetime
+    taken_at: datetime
+    pg_snapshot: str
+    cluster: str
+    sets: dict[str, LocalSet]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTypeFacts:
+    """What DICT said of one key type (no proof is NOK), and how its set was learnt."""
+
+    proof: Proof | None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class DictFacts:
+    """Which local snapshot DICT was compared with, until when its log was read (DICT's clock), and the verdicts."""
+
+    __pydantic_config__ = _JSON
+
+    local_snapshot: str
+    read_until: datetime
+    key_types: dict[str, KeyTypeFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFacts:
+    """Which `bacen_snapshot` the discrepancies were told from."""
+
+    bacen_snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class FixFacts:
+    """Which discrepancies were repaired, and whether nothing was to be changed."""
+
+    discrepancies: str
+    dry_run: bool

@@ -1,0 +1,45 @@
+"""Looking up the CIDs that we do not hold, and keeping what was found until it is applied."""
+
+import logging
+from collections.abc import Collection
+
+from vsync_dagster.dict_api.client import DictClient
+from vsync_dagster.dict_api.lookup import look_up
+from vsync_dagster.local_db import lookups
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.reconcile.entry import Entry
+from vsync_dagster.reconcile.look_up import Found
+
+_log = logging.getLogger(__name__)
+
+_STAGE_EVERY = 500
+
+
+def look_up_all(client: DictClient, database: Database, ispb: str, cids: Collection[bytes]) -> dict[bytes, Found]:
+    """Look up CIDs and keep the entries found in `looked_up_entries`; returns how each look-up ended.
+
+    A CID names its content, so an entry that an earlier run looked up is not asked for again (each costs budget).
+    What has been paid for is kept even when a later look-up fails.
+    """
+    with database.connect() as connection:
+        outcomes = dict.fromkeys(lookups.known_cids(connection, ispb, list(cids)), Found.FOUND)
+    left = [cid for cid in cids if cid not in outcomes]
+    found: list[Entry] = []
+    try:
+        for number, result in enumerate(look_up(client, left), start=1):
+            outcomes[result.cid] = result.outcome
+            if result.entry is not None:
+                found.append(result.entry)
+            if len(found) >= _STAGE_EVERY:
+                _stage(database, found)
+                _log.info("looked up %d of %d CIDs", number, len(left))
+    finally:
+        _stage(database, found)
+    return outcomes
+
+
+def _stage(database: Database, found: list[Entry]) -> None:
+    if found:
+        with database.connect() as connection:
+            lookups.stage(connection, found)
+        found.clear()

@@ -1,0 +1,210 @@
+"""Applying fixes to our base: DICT is the truth, and a key that only we hold goes before a person.
+
+Source: Manual Operacional do DICT, chapter 9 (what to correct, and on which side). Nothing is ever deleted here.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import polars as pl
+
+from vsync_dagster.dict_api.client import DictClient
+from vsync_dagster.dict_api.event_log import read_events
+from vsync_dagster.dict_api.lookup import LookUp, look_up
+from vsync_dagster.local_db import fixes, lookups, review
+from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.fixes import Fix, FixRecord, FixResult
+from vsync_dagster.local_db.review import ReviewItem
+from vsync_dagster.reconcile.discrepancies import Kind
+from vsync_dagster.reconcile.entry import Entry
+from vsync_dagster.reconcile.look_up import Found
+from vsync_dagster.reconcile.set_events import memberships
+from vsync_dagster.reconcile.validation import violations
+from vsync_dagster.sync.dict_set import OVERLAP, set_events
+
+_log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+"""A row of `DISCREPANCY_SCHEMA`."""
+
+RECORD_SCHEMA = pl.Schema(
+    {
+        "kind": pl.String(),
+        "key_type": pl.String(),
+        "entry_id": pl.Binary(),
+        "cid": pl.Binary(),
+        "outcome": pl.String(),
+        "error": pl.String(),
+    }
+)
+"""`applied_fixes`: one row a difference that was to be repaired; `kind` is CREATE, UPDATE or REVIEW, `outcome` APPLIED,
+ALREADY, MOVED, INVALID, FAILED, or PLANNED in a dry run."""
+
+_FIX_KINDS = {
+    Kind.MISSING_LOCAL.value: fixes.CREATE,
+    Kind.OUTDATED_LOCAL.value: fixes.UPDATE,
+    Kind.MISSING_BACEN.value: fixes.REVIEW,
+}
+
+
+@dataclass(slots=True)
+class RemovalWatch:
+    """Tells which CIDs DICT's log has removed since they were looked up; reads the log again as it grows.
+
+    One reading serves for `lag` seconds: the log itself is not fresher than that.
+    """
+
+    client: DictClient
+    since: datetime
+    lag: float
+    monotonic: Callable[[], float]
+    _read: dict[str, tuple[float, frozenset[bytes]]] = field(default_factory=dict)
+
+    def removed(self, key_type: str) -> frozenset[bytes]:
+        """Return the CIDs of a key type that DICT does not hold any more."""
+        read_at, gone = self._read.get(key_type, (float("-inf"), frozenset[bytes]()))
+        if self.monotonic() - read_at <= self.lag:
+            return gone
+        held = memberships(set_events(read_events(self.client, key_type, self.since - OVERLAP)))
+        gone = frozenset(cid for cid, is_held in held.items() if not is_held)
+        self._read[key_type] = (self.monotonic(), gone)
+        return gone
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """The repair of one participant's base in one run."""
+
+    client: DictClient
+    database: Database
+    watch: RemovalWatch
+    run_id: str
+    ispb: str
+    batch_size: int
+    now: Callable[[], datetime]
+
+    def apply(self, discrepancies: pl.DataFrame) -> list[FixRecord]:
+        """Do what may be done, batch by batch, each in one transaction; returns one record a discrepancy.
+
+        Args:
+            discrepancies: rows of `DISCREPANCY_SCHEMA`, none of them in flight.
+        """
+        records: list[FixRecord] = []
+        for (key_type,), rows in discrepancies.partition_by("key_type", as_dict=True).items():
+            for batch in rows.iter_slices(self.batch_size):
+                records += self._apply_batch(str(key_type), batch)
+                _log.info("%s: %d of %d differences handled", self.ispb, len(records), len(discrepancies))
+        return records
+
+    def _apply_batch(self, key_type: str, batch: pl.DataFrame) -> list[FixRecord]:
+        missing_bacen = pl.col("kind") == Kind.MISSING_BACEN.value
+        to_review, to_write = batch.filter(missing_bacen).to_dicts(), batch.filter(~missing_bacen).to_dicts()
+        gone = self.watch.removed(key_type)
+        answers = {answer.cid: answer for answer in look_up(self.client, [row["local_cid"] for row in to_review])}
+
+        def in_one_transaction(connection: Connection) -> list[FixRecord]:
+            written = self._write(connection, to_write, gone)
+            return written + self._put_up_for_review(connection, to_review, answers)
+
+        return self.database.retrying(in_one_transaction)
+
+    def _write(self, connection: Connection, rows: list[Row], gone: frozenset[bytes]) -> list[FixRecord]:
+        entries = lookups.staged(connection, self.ispb, [row["dict_cid"] for row in rows])
+        objections = {row["dict_cid"]: _objection(row, entries, gone) for row in rows}
+        refused = [_record(row, *objection) for row in rows if (objection := objections[row["dict_cid"]])]
+        for record in refused:
+            if record.outcome != fixes.MOVED:
+                _log.warning("%s: CID %s: not applied: %s", self.ispb, record.cid.hex(), record.error)
+        fixes.record(connection, self.run_id, self.ispb, refused)
+        ready = [row for row in rows if objections[row["dict_cid"]] is None]
+        batch = [_fix(row, entries[row["dict_cid"]]) for row in ready]
+        results = fixes.apply_batch(connection, self.run_id, self.ispb, batch)
+        done = [result.cid for result in results if result.outcome in (fixes.APPLIED, fixes.ALREADY)]
+        lookups.delete(connection, self.ispb, done)
+        return refused + [_of_result(row, result) for row, result in zip(ready, results, strict=True)]
+
+    def _put_up_for_review(
+        self, connection: Connection, rows: list[Row], answers: Mapping[bytes, LookUp]
+    ) -> list[FixRecord]:
+        """Look a second time, then queue: still here is the queue's guard, still unknown to DICT is the answer."""
+        back = [row for row in rows if answers[row["local_cid"]].outcome is Found.FOUND]
+        moved = [_record(row, fixes.MOVED, "DICT holds the key again") for row in back]
+        fixes.record(connection, self.run_id, self.ispb, moved)
+        rows = [row for row in rows if row not in back]
+        items = [_review_item(row, answers[row["local_cid"]], self.now()) for row in rows]
+        results = review.queue(connection, self.run_id, self.ispb, items)
+        return moved + [_of_result(row, result) for row, result in zip(rows, results, strict=True)]
+
+
+def record_frame(records: Iterable[FixRecord]) -> pl.DataFrame:
+    """Return records as rows of `RECORD_SCHEMA`."""
+    rows = [
+        (
+            record.kind,
+            record.key_type,
+            record.entry_id and record.entry_id.bytes,
+            record.cid,
+            record.outcome,
+            record.error,
+        )
+        for record in records
+    ]
+    return pl.DataFrame(rows, RECORD_SCHEMA, orient="row")
+
+
+def planned(discrepancies: pl.DataFrame) -> list[FixRecord]:
+    """Return what a repair would try, in the form of its records, with the outcome PLANNED."""
+    return [_record(row, "PLANNED", None) for row in discrepancies.to_dicts()]
+
+
+def _objection(row: Row, entries: Mapping[bytes, Entry], gone: frozenset[bytes]) -> tuple[str, str] | None:
+    """Return the outcome and the reason, if a difference may not be repaired."""
+    cid = row["dict_cid"]
+    if row["found"] == Found.MISMATCH.value:
+        return fixes.INVALID, "DICT's answer does not hash to the CID that was asked for"
+    if cid in gone:
+        return fixes.MOVED, "DICT has removed the CID since it was looked up"
+    if cid not in entries:
+        return fixes.MOVED, "the entry was applied or dropped since it was looked up"
+    wrong = violations(entries[cid])
+    return (fixes.INVALID, f"DICT's entry breaks the official schema: {', '.join(wrong)}") if wrong else None
+
+
+def _fix(row: Row, target: Entry) -> Fix:
+    entry_id = UUID(bytes=row["entry_id"]) if row["entry_id"] else None
+    return Fix(_FIX_KINDS[row["kind"]], entry_id, row["local_cid"], row["row_version"], target)
+
+
+def _review_item(row: Row, answer: LookUp, now: datetime) -> ReviewItem:
+    removed_at = row["removed_at"]
+    return ReviewItem(
+        entry_id=UUID(bytes=row["entry_id"]),
+        key_type=row["key_type"],
+        cid=row["local_cid"],
+        reason=Kind.MISSING_BACEN.value,
+        evidence={
+            "cid": row["local_cid"].hex(),
+            "dict_removed_at": removed_at and removed_at.isoformat(),
+            "second_look": answer.outcome.value,
+            # A problem document does not tell DICT's time.
+            "second_look_at": (answer.response_time or now).isoformat(),
+            "second_look_correlation_id": answer.correlation_id,
+        },
+    )
+
+
+def _record(row: Row, outcome: str, error: str | None) -> FixRecord:
+    entry_id = UUID(bytes=row["entry_id"]) if row["entry_id"] else None
+    return FixRecord(
+        _FIX_KINDS[row["kind"]], row["key_type"], entry_id, row["dict_cid"] or row["local_cid"], outcome, error
+    )
+
+
+def _of_result(row: Row, result: FixResult) -> FixRecord:
+    return FixRecord(
+        _FIX_KINDS[row["kind"]], row["key_type"], result.entry_id, result.cid, result.outcome, result.error
+    )

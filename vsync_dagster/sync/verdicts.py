@@ -1,0 +1,29 @@
+"""Writing DICT's verdicts down: the clocks of the 36-hour rule, and where the next sync may start from."""
+
+from collections.abc import Iterable
+
+from vsync_dagster.local_db import sync_state
+from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.sync.verification import Verdict
+
+
+def record_verdicts(database: Database, ispb: str, verdicts: Iterable[Verdict], pg_snapshot: str, cluster: str) -> None:
+    """Record that DICT answered, and for each OK to which VSync and in which snapshot of our database it was true."""
+    verdicts = list(verdicts)
+
+    def write(connection: Connection) -> None:
+        for verdict in verdicts:
+            sync_state.record_answered(connection, ispb, verdict.key_type, verdict.answered_at)
+            if verdict.verified_vsync is not None:
+                sync_state.record_verified(
+                    connection,
+                    ispb,
+                    verdict.key_type,
+                    verified_at=verdict.answered_at,
+                    vsync=verdict.verified_vsync,
+                    local_snapshot=pg_snapshot,
+                    cluster=cluster,
+                    excluded_cids=sorted(verdict.taken_out),
+                )
+
+    database.retrying(write)

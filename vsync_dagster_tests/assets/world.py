@@ -1,0 +1,125 @@
+"""A participant, its database and a DICT over HTTP: what a sync needs, small and quick."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from vsync_dagster.environment import Environment
+from vsync_dagster.launch import Launcher
+from vsync_dagster.local_db import participants
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.reports import Report
+from vsync_dagster.partitions import SyncPartition
+from vsync_dagster.reconcile.cid import EntryAttributes, compute_cid
+from vsync_dagster.reconcile.keys import KeyType
+from vsync_dagster.resources import SyncSettings
+from vsync_dagster.simulator.local_base import seed_local
+from vsync_dagster.simulator.population import generate
+from vsync_dagster.simulator.server import running_simulator
+from vsync_dagster.simulator.settings import Settings
+from vsync_dagster.simulator.state import DictState
+
+ISPB = "12345678"
+DAY = date(2026, 11, 24)
+# DICT's log lags by five seconds; here by less, on both sides alike, so that tests need not wait.
+LAG = 0.3
+
+_ATTRIBUTES = """
+select entry_id, key_type, key, owner_tax_id, owner_name, owner_trade_name, participant_ispb, branch, account_number,
+    account_type, request_id, cid
+from entries where participant_ispb = %s and status = 'ACTIVE'
+"""
+
+
+@dataclass
+class World:
+    """Two sides of one participant, and the means to move them apart and to sync them."""
+
+    database: Database
+    directory: DictState
+    variables: Environment
+    instance: dg.DagsterInstance
+    settings: dict[str, Any] = field(default_factory=lambda: {"log_lag_seconds": LAG})
+
+    def populate(self, keys: int, *, key_types: list[str] | None = None, seed: int = 1) -> None:
+        """Give the participant keys, the same on both sides."""
+        entries = list(generate(ISPB, keys, seed, **({"key_types": key_types} if key_types else {})))
+        self.directory.bulk_create(entries)
+        with self.database.connect(bulk=True) as connection:
+            seed_local(connection, entries)
+
+    def settle(self) -> None:
+        """Wait until nothing counts as in flight any more."""
+        time.sleep(LAG + 0.05)
+
+    def sync(self, sync_type: str = "INCREMENTAL", *, day: date = DAY, **settings: object) -> Report:
+        """Run the job through Dagster, and return its report."""
+        launcher = Launcher(self.variables, self._own_instance)
+        chosen: dict[str, Any] = {"sync_type": sync_type, **self.settings, **settings}
+        return launcher.sync(SyncPartition(day, ISPB), SyncSettings(**chosen))
+
+    def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Run a statement as the participant's own systems would, and return its rows."""
+        with self.database.connect() as connection:
+            cursor = connection.execute(query.encode(), parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def cids_here(self) -> set[bytes]:
+        """The CIDs of our active rows, computed from their attributes; the one stored must be the same."""
+        held = set()
+        for row in self.sql(_ATTRIBUTES, ISPB):
+            cid = compute_cid(EntryAttributes(*row[1:10]), row[10])
+            assert cid == row[11], "a row does not hash to the CID beside it"
+            held.add(cid)
+        return held
+
+    def cids_at_dict(self) -> set[bytes]:
+        """The CIDs of DICT's set."""
+        return {cid for key_type in KeyType for cid in self.directory.cids(ISPB, key_type)}
+
+    def key_of(self, key_type: str, number: int = 0) -> str:
+        """One of our active keys of a type."""
+        rows = self.sql("select key from entries where key_type = %s and status = 'ACTIVE' order by key", key_type)
+        return str(rows[number][0])
+
+    def calls(self, operation: str | None = None) -> int:
+        """How many attempts of an operation, or of all, were made so far."""
+        rows = self.sql(
+            "select count(*) from dict_calls where %s::text is null or operation = %s", operation, operation
+        )
+        return int(rows[0][0])
+
+    def _own_instance(self, _: Environment) -> AbstractContextManager[dg.DagsterInstance]:
+        return nullcontext(self.instance)
+
+
+@contextmanager
+def running_world(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings | None = None
+) -> Iterator[World]:
+    """Run a DICT, point the environment at it and at the database, and register the participant."""
+    settings = settings or Settings(log_lag=timedelta(seconds=LAG), file_delay=timedelta(0))
+    with (
+        DictState(folder / "dict.sqlite", now=lambda: datetime.now(UTC)) as state,
+        running_simulator(state, settings) as url,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        state.participants.add(ISPB)
+        variables = {
+            "VSYNC_HOME": str(folder / "home"),
+            "VSYNC_DATABASE_URL": database.url,
+            "VSYNC_DICT_URL": url,
+        }
+        monkeypatch.delenv("VSYNC_PULSAR_URL", raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        with database.connect() as connection:
+            participants.add(connection, ISPB)
+        yield World(database, state, Environment(variables), instance)
