@@ -76,20 +76,23 @@ class CidFiles:
         return cids, created_at
 
     def _kept(self, key_type: str) -> int | None:
-        with self.database.connect() as connection:
-            kept = cid_files.open_file(connection, self.ispb, key_type, self.sync_day)
+        kept = self.database.retrying(
+            lambda connection: cid_files.open_file(connection, self.ispb, key_type, self.sync_day)
+        )
         return kept.file_id if kept else None
 
     def _ask(self, key_type: str) -> int:
         file = self.client.create_cid_set_file(key_type).cid_set_file
         # One commit, right away: what is paid for must survive this process.
-        with self.database.connect() as connection:
-            cid_files.keep(connection, self.ispb, key_type, self.sync_day, file.id, file.request_time)
+        self.database.retrying(
+            lambda connection: cid_files.keep(
+                connection, self.ispb, key_type, self.sync_day, file.id, file.request_time
+            )
+        )
         return file.id
 
     def _close(self, key_type: str) -> None:
-        with self.database.connect() as connection:
-            cid_files.close(connection, self.ispb, key_type, self.sync_day)
+        self.database.retrying(lambda connection: cid_files.close(connection, self.ispb, key_type, self.sync_day))
 
 
 def _needs_another(error: CidFileError | DictNotFoundError) -> bool:

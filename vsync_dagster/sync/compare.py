@@ -10,7 +10,7 @@ import polars as pl
 
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.local_db import entries, ledger, lookups, sync_state
-from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.entries import LocalEntry
 from vsync_dagster.reconcile.discrepancies import DICT_ONLY_SCHEMA, LOCAL_ONLY_SCHEMA
 from vsync_dagster.reconcile.look_up import Found
@@ -112,13 +112,16 @@ class Comparer:
 
     def _checkpoint(self, key_type: str) -> Checkpoint | None:
         """Return the last verification, if this server's log tells what has changed here since."""
-        with self.database.connect(bulk=True) as connection:
-            state = sync_state.get(connection, self.ispb).get(key_type)
-            if state is None or state.cluster != self.ours.cluster:
-                return None
-            if state.verified_at is None or state.verified_vsync is None or state.local_snapshot is None:
-                return None
-            changes = ledger.events_since(connection, self.ispb, key_type, state.local_snapshot)
+        states = self.database.retrying(lambda connection: sync_state.get(connection, self.ispb))
+        state = states.get(key_type)
+        if state is None or state.cluster != self.ours.cluster:
+            return None
+        verified_in = state.local_snapshot
+        if state.verified_at is None or state.verified_vsync is None or verified_in is None:
+            return None
+        changes = self.database.retrying(
+            lambda connection: ledger.events_since(connection, self.ispb, key_type, verified_in), bulk=True
+        )
         own_events = [SetEvent(change.event_type == "ADDED", change.cid, change.occurred_at) for change in changes]
         return Checkpoint(state.verified_at, state.verified_vsync, frozenset(state.excluded_cids), own_events)
 
@@ -151,28 +154,30 @@ class Comparer:
         """Return, for each CID looked up, our ACTIVE entry with the same key, or the row that hashes to it no more."""
         tampered = {UUID(bytes=entry_id): cid for entry_id, cid in self.tampered.select("entry_id", "cid").rows()}
         looked_up = [cid for cid, found in outcomes.items() if found is Found.FOUND]
-        with self.database.connect(bulk=True) as connection:
+
+        def read(connection: Connection) -> dict[bytes, LocalEntry]:
             keys = {cid: entry.key for cid, entry in lookups.staged(connection, self.ispb, looked_up).items()}
-            by_key = {
-                entry.key: entry
-                for entry in entries.local_entries_for_keys(connection, self.ispb, keys.values())
-                if entry.status == "ACTIVE"
-            }
+            rows = entries.local_entries_for_keys(connection, self.ispb, keys.values())
+            by_key = {row.key: row for row in rows if row.status == "ACTIVE"}
+            holders = {cid: by_key[key] for cid, key in keys.items() if key in by_key}
             rows = entries.local_entries_by_id(connection, self.ispb, tampered)
-        holders = {cid: by_key[key] for cid, key in keys.items() if key in by_key}
-        return holders | {tampered[row.entry_id]: row for row in rows if row.status == "ACTIVE"}
+            return holders | {tampered[row.entry_id]: row for row in rows if row.status == "ACTIVE"}
+
+        return self.database.retrying(read, bulk=True)
 
     def _changed_here(self, cids: Collection[bytes], holders: Mapping[bytes, LocalEntry]) -> frozenset[bytes]:
         """Return the CIDs that came or went here since the snapshot, or whose entry did."""
-        with self.database.connect(bulk=True) as connection:
-            changed, rows = ledger.changed_since(
+        changed, rows = self.database.retrying(
+            lambda connection: ledger.changed_since(
                 connection,
                 self.ispb,
                 self.ours.taken_at,
                 cids,
                 [holder.entry_id for holder in holders.values()],
                 local_snapshot=self.ours.pg_snapshot,
-            )
+            ),
+            bulk=True,
+        )
         return frozenset(changed) | {cid for cid, holder in holders.items() if holder.entry_id in rows}
 
 

@@ -39,8 +39,7 @@ def connect_dict(variables: Environment, database: Database, ispb: str, run_id: 
         PermanentError: the participant is not registered, or VSYNC_DICT_URL is missing or malformed.
     """
     url, download_base = variables.dict_url, variables.dict_download_base
-    with database.connect() as connection:
-        participant = participants.get(connection, ispb)
+    participant = database.retrying(lambda connection: participants.get(connection, ispb))
     requester = participant.via or participant.ispb
     with CallRecorder(database, run_id) as recorder, http_client(url) as http:
         budget = SharedBudget(database, requester, DOCUMENTED)

@@ -21,8 +21,8 @@ def look_up_all(client: DictClient, database: Database, ispb: str, cids: Collect
     A CID names its content, so an entry that an earlier run looked up is not asked for again (each costs budget).
     What has been paid for is kept even when a later look-up fails.
     """
-    with database.connect() as connection:
-        outcomes = dict.fromkeys(lookups.known_cids(connection, ispb, list(cids)), Found.FOUND)
+    known = database.retrying(lambda connection: lookups.known_cids(connection, ispb, list(cids)))
+    outcomes = dict.fromkeys(known, Found.FOUND)
     left = [cid for cid in cids if cid not in outcomes]
     found: list[Entry] = []
     try:
@@ -40,6 +40,5 @@ def look_up_all(client: DictClient, database: Database, ispb: str, cids: Collect
 
 def _stage(database: Database, found: list[Entry]) -> None:
     if found:
-        with database.connect() as connection:
-            lookups.stage(connection, found)
+        database.retrying(lambda connection: lookups.stage(connection, found))
         found.clear()
