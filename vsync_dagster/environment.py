@@ -35,11 +35,11 @@ class Environment:
     @property
     def dagster_database_url(self) -> str:
         """`VSYNC_DAGSTER_DATABASE_URL`: Dagster's storage; by default a schema of its own in our database."""
-        if self.variables.get("VSYNC_DAGSTER_DATABASE_URL"):
-            return self._url(
-                "VSYNC_DAGSTER_DATABASE_URL", ("postgresql", "postgres"), "postgresql://user@host/database"
-            )
-        url = self.database_url
+        name = "VSYNC_DAGSTER_DATABASE_URL"
+        if self.variables.get(name):
+            return self._url(name, ("postgresql",), "postgresql://user@host/database")
+        # SQLAlchemy does not know the short form.
+        url = self.database_url.replace("postgres://", "postgresql://", 1)
         options = quote(f"-csearch_path={DAGSTER_SCHEMA}", safe="")
         return f"{url}{'&' if urlsplit(url).query else '?'}options={options}"
 

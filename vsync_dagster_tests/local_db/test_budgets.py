@@ -1,0 +1,196 @@
+"""The shared buckets, with the database's clock moved by hand."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from vsync_dagster.dict_api.budget import DOCUMENTED, Budget, Limit
+from vsync_dagster.dict_api.messages import Policy
+from vsync_dagster.local_db.budgets import BudgetWaitError, SharedBudget
+from vsync_dagster.local_db.database import Database
+from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, rows, value
+
+VERIFY = "SYNC_VERIFICATIONS_WRITE"
+LOOK_UP = "CIDS_ENTRIES_READ"
+# Refills so slowly that no test sees it.
+SLOW = {VERIFY: Limit(5, 1, 86_400), LOOK_UP: Limit(120, 1, 86_400)}
+
+
+class Clock:
+    """Sleeping moves the buckets' past back instead of waiting."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        with self._database.connect() as conn:
+            conn.execute("update dict_budgets set updated_at = updated_at - make_interval(secs => %s)", [seconds])
+
+
+@pytest.fixture
+def clock(database: Database) -> Clock:
+    return Clock(database)
+
+
+@pytest.fixture
+def budget(database: Database, clock: Clock) -> SharedBudget:
+    return SharedBudget(database, ISPB, SLOW, sleep=clock.sleep, max_wait=200_000)
+
+
+def left(database: Database, policy: str = VERIFY, scope: str = ISPB) -> float:
+    with database.connect() as conn:
+        tokens = value(conn, "select tokens from dict_budgets where scope_ispb = %s and policy = %s", [scope, policy])
+    return round(float(tokens), 2)
+
+
+def test_it_is_a_budget_with_the_documented_limits(database: Database) -> None:
+    budget: Budget = SharedBudget(database, ISPB, DOCUMENTED)
+    for policy in DOCUMENTED:
+        budget.take(policy)
+    with database.connect() as conn:
+        found = rows(conn, "select policy, capacity, refill_tokens, refill_period_sec from dict_budgets")
+    assert {policy: Limit(*limit) for policy, *limit in found} == DOCUMENTED
+
+
+def test_a_bucket_starts_full_and_gives_until_it_is_empty(
+    database: Database, budget: SharedBudget, clock: Clock
+) -> None:
+    for _ in range(5):
+        budget.take(VERIFY)
+    assert clock.slept == []
+    assert left(database) == 0
+    budget.take(VERIFY)
+    assert clock.slept == [pytest.approx(86_400, abs=60)]
+
+
+def test_several_tokens_at_once(database: Database, budget: SharedBudget, clock: Clock) -> None:
+    budget.take(VERIFY, 4)
+    budget.take(VERIFY, 2)
+    assert clock.slept == [pytest.approx(86_400, abs=60)]
+    with pytest.raises(ValueError, match="5 tokens, 6 were asked for"):
+        budget.take(VERIFY, 6)
+
+
+def test_a_refill_is_gradual_and_never_overflows(database: Database, budget: SharedBudget, clock: Clock) -> None:
+    budget.take(VERIFY, 5)
+    clock.sleep(86_400 * 1.5)
+    budget.take(VERIFY)
+    assert left(database) == 0.5
+    clock.sleep(86_400 * 99)
+    budget.take(VERIFY)
+    assert left(database) == 4
+
+
+def test_a_clock_that_goes_back_takes_nothing_away(database: Database, budget: SharedBudget, clock: Clock) -> None:
+    budget.take(VERIFY)
+    clock.sleep(-3_600)
+    budget.take(VERIFY)
+    assert left(database) == 3
+
+
+def test_too_long_a_wait_is_an_error(database: Database, clock: Clock) -> None:
+    budget = SharedBudget(database, ISPB, SLOW, sleep=clock.sleep, max_wait=60)
+    budget.take(VERIFY, 5)
+    with pytest.raises(BudgetWaitError, match=f"budget {VERIFY} is used up; try again in 86"):
+        budget.take(VERIFY)
+    assert clock.slept == []
+
+
+def test_processes_share_one_bucket(database: Database, clock: Clock) -> None:
+    first, second = (SharedBudget(database, ISPB, SLOW, sleep=clock.sleep, max_wait=0) for _ in range(2))
+    first.take(VERIFY, 3)
+    second.take(VERIFY, 2)
+    with pytest.raises(BudgetWaitError):
+        first.take(VERIFY)
+    SharedBudget(database, OTHER_ISPB, SLOW, sleep=clock.sleep).take(VERIFY, 5)
+
+
+def test_nothing_is_given_twice_under_contention(database: Database, clock: Clock) -> None:
+    limits = {VERIFY: Limit(30, 1, 86_400), LOOK_UP: Limit(120, 1, 86_400)}
+    budgets = [SharedBudget(database, ISPB, limits, sleep=clock.sleep, max_wait=0) for _ in range(4)]
+
+    def take_all(order: int) -> int:
+        taken = 0
+        try:
+            while True:
+                budgets[order % 4].take(VERIFY)
+                taken += 1
+        except BudgetWaitError:
+            return taken
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(take_all, range(8))) == 30
+
+
+def test_a_refund_is_given_back(database: Database, budget: SharedBudget) -> None:
+    budget.take(VERIFY, 2)
+    budget.refund(VERIFY)
+    assert left(database) == 4
+    budget.refund(VERIFY, 9)
+    assert left(database) == 5
+
+
+def test_a_drained_bucket_is_empty(database: Database, budget: SharedBudget, clock: Clock) -> None:
+    budget.drained(VERIFY)
+    assert left(database) == 0
+    budget.take(VERIFY)
+    assert len(clock.slept) == 1
+
+
+def test_look_ups_are_leased(database: Database, budget: SharedBudget, clock: Clock) -> None:
+    for _ in range(50):
+        budget.take(LOOK_UP)
+    assert left(database, LOOK_UP) == 70
+    budget.take(LOOK_UP)
+    assert left(database, LOOK_UP) == 20
+    for _ in range(49):
+        budget.take(LOOK_UP)
+    # What is left is leased, though it is less than a lease.
+    budget.take(LOOK_UP)
+    assert left(database, LOOK_UP) == 0
+    budget.refund(LOOK_UP)
+    for _ in range(20):
+        budget.take(LOOK_UP)
+    assert clock.slept == []
+    budget.take(LOOK_UP)
+    assert len(clock.slept) == 1
+
+
+def test_a_drained_lease_is_gone(budget: SharedBudget, clock: Clock) -> None:
+    budget.take(LOOK_UP)
+    budget.drained(LOOK_UP)
+    budget.take(LOOK_UP)
+    assert len(clock.slept) == 1
+
+
+def test_what_dict_tells_is_taken_over(database: Database, budget: SharedBudget) -> None:
+    budget.take(VERIFY, 5)
+    told = Policy(available_tokens=70, capacity=80, refill_tokens=20, refill_period_sec=60, name=VERIFY)
+    budget.learn([told, replace(told, name="ANOTHER"), replace(told, name=LOOK_UP, refill_tokens=0)])
+    with database.connect() as conn:
+        assert rows(conn, "select * from dict_budgets where policy <> %s", [VERIFY]) == []
+        assert rows(
+            conn,
+            "select tokens, capacity, refill_tokens, refill_period_sec, policies_read_at is not null from dict_budgets",
+        ) == [(70, 80, 20, 60, True)]
+    budget.take(VERIFY, 71)
+    assert left(database) < 1
+    budget.learn([replace(told, available_tokens=-3)])
+    assert left(database) == 0
+    budget.learn([replace(told, available_tokens=999)])
+    assert left(database) == 80
+
+
+def test_what_dict_tells_ends_a_lease(database: Database, budget: SharedBudget) -> None:
+    budget.take(LOOK_UP)
+    budget.learn([Policy(available_tokens=119, capacity=120, refill_tokens=1, refill_period_sec=86_400, name=LOOK_UP)])
+    budget.take(LOOK_UP)
+    assert left(database, LOOK_UP) == 69
+
+
+def test_an_unknown_policy_is_a_mistake(budget: SharedBudget) -> None:
+    with pytest.raises(KeyError):
+        budget.take("ANOTHER")

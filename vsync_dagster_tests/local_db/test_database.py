@@ -1,0 +1,152 @@
+import traceback
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.errors import DatabaseError, DatabaseUnavailableError
+from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster_tests.local_db.parts import insert, make_entry, value
+
+SECRET = "open-sesame"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        f"mysql://vsync:{SECRET}@host/db",
+        f"host=localhost password={SECRET}",
+        f"postgresql://vsync:{SECRET}@[host/db",
+        f"postgresql://vsync:{SECRET}@host/db?no_such_option=1",
+    ],
+)
+def test_a_malformed_url_is_named_and_not_quoted(url: str) -> None:
+    with pytest.raises(PermanentError, match="VSYNC_DATABASE_URL") as caught:
+        Database(url)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_url_is_in_no_repr() -> None:
+    assert SECRET not in repr(Database(f"postgresql://vsync:{SECRET}@host/db"))
+
+
+def test_a_server_that_is_not_there() -> None:
+    database = Database(f"postgresql://vsync:{SECRET}@127.0.0.1:1/db")
+    with pytest.raises(DatabaseUnavailableError, match="VSYNC_DATABASE_URL") as caught, database.connect():
+        pass
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(("bulk", "timeout"), [(False, "10s"), (True, "0")])
+def test_a_session_has_its_timeout_and_utc(database: Database, bulk: bool, timeout: str) -> None:
+    with database.connect(bulk=bulk) as conn:
+        assert value(conn, "show statement_timeout") == timeout
+        assert value(conn, "show timezone") == "UTC"
+        assert value(conn, "show application_name") == "vsync"
+        conn.rollback()
+        assert value(conn, "show statement_timeout") == timeout
+
+
+def test_leaving_commits_and_an_error_rolls_back(database: Database) -> None:
+    with database.connect() as conn:
+        insert(conn, make_entry(1))
+    with pytest.raises(KeyError), database.connect() as conn:
+        _insert_and_fail(conn)
+    with database.connect() as conn:
+        assert value(conn, "select count(*) from entries") == 1
+
+
+def _insert_and_fail(conn: Connection) -> None:
+    insert(conn, make_entry(2))
+    raise KeyError
+
+
+def test_an_error_quotes_no_row(database: Database) -> None:
+    entry = make_entry(1, key="fulano@example.com", owner_name="Fulano de Tal")
+    with database.connect() as conn:
+        insert(conn, entry)
+    with pytest.raises(DatabaseError) as caught, database.connect() as conn:
+        insert(conn, entry)
+    assert str(caught.value) == (
+        "the database refuses a statement (SQLSTATE 23505, constraint entries_active_key, table entries): "
+        "the data breaks a rule of the schema; the server's log shows the row"
+    )
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "fulano" not in shown.lower()
+
+
+@pytest.mark.parametrize(
+    ("statement", "error", "text"),
+    [
+        ("select * from no_such_table", DatabaseError, "vsync migrate"),
+        ("set local statement_timeout = 1; select pg_sleep(1)", DatabaseUnavailableError, "SQLSTATE 57014"),
+        ("do $$ begin raise sqlstate '40001'; end $$", DatabaseUnavailableError, "SQLSTATE 40001"),
+        ("do $$ begin raise sqlstate '40P01'; end $$", DatabaseUnavailableError, "SQLSTATE 40P01"),
+        ("do $$ begin raise sqlstate '25006'; end $$", DatabaseUnavailableError, "SQLSTATE 25006"),
+        ("do $$ begin raise sqlstate '42501'; end $$", DatabaseError, "grant this role"),
+        ("select 1 / 0", DatabaseError, "SQLSTATE 22012"),
+        ("select pg_terminate_backend(pg_backend_pid())", DatabaseUnavailableError, "SQLSTATE 57P01"),
+    ],
+)
+def test_errors_are_named_by_what_to_do(database: Database, statement: str, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text), database.connect() as conn:
+        conn.execute(statement.encode())
+
+
+def test_a_connection_that_was_closed_is_transient(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailableError), database.connect() as conn:
+        _use_after_close(conn)
+
+
+def _use_after_close(conn: Connection) -> None:
+    conn.close()
+    conn.execute("select 1")
+
+
+def _failing(times: int, statement: str) -> tuple[Callable[[Connection], int], list[int]]:
+    """Return an operation that writes a row and then fails so many times, and the list of its tries."""
+    tries: list[int] = []
+
+    def operation(conn: Connection) -> int:
+        tries.append(len(tries))
+        insert(conn, make_entry(1))
+        if len(tries) <= times:
+            conn.execute(statement.encode())
+        return len(tries)
+
+    return operation, tries
+
+
+def test_retrying_starts_over_in_a_new_transaction(database: Database) -> None:
+    operation, _ = _failing(2, "select pg_terminate_backend(pg_backend_pid())")
+    waits: list[float] = []
+    assert database.retrying(operation, sleep=waits.append) == 3
+    assert len(waits) == 2
+    assert all(0 < wait <= 5 for wait in waits)
+    with database.connect() as conn:
+        assert value(conn, "select count(*) from entries") == 1
+
+
+def test_retrying_gives_up_after_its_attempts(database: Database) -> None:
+    operation, tries = _failing(99, "do $$ begin raise sqlstate '40001'; end $$")
+    with pytest.raises(DatabaseUnavailableError, match="40001"):
+        database.retrying(operation, attempts=3, sleep=lambda _: None)
+    assert len(tries) == 3
+
+
+def test_retrying_does_not_repeat_what_is_refused(database: Database) -> None:
+    operation, tries = _failing(99, "select 1 / 0")
+    with pytest.raises(DatabaseError):
+        database.retrying(operation, sleep=lambda _: None)
+    assert len(tries) == 1
+
+
+def test_retrying_passes_bulk_on(database: Database) -> None:
+    assert database.retrying(lambda conn: value(conn, "show statement_timeout"), bulk=True) == "0"
+
+
+def test_psycopg_reads_times_as_utc(conn: psycopg.Connection[tuple[object, ...]]) -> None:
+    moment = value(conn, "select timestamptz '2026-01-02 03:04:05-03'")
+    assert moment.isoformat() == "2026-01-02T06:04:05+00:00"

@@ -1,0 +1,74 @@
+"""Fixes while the participant's own systems write the same rows."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.fixes import Fix, FixResult, apply_batch
+from vsync_dagster_tests.local_db.parts import ISPB, RUN, insert, make_entry, rows, value
+from vsync_dagster_tests.local_db.test_fixes import create, everything_else, outcomes, update
+
+WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+
+
+def while_open(database: Database, change: Callable[[Connection], object], fix: Fix) -> list[FixResult]:
+    """Apply a fix while a change of the row is not committed yet; commit it once the fix waits for it."""
+    with database.connect() as theirs, ThreadPoolExecutor(1) as pool:
+        change(theirs)
+        applied = pool.submit(database.retrying, lambda conn: apply_batch(conn, RUN, ISPB, [fix]), sleep=lambda _: None)
+        with database.connect() as watcher:
+            while not value(watcher, WAITING):
+                watcher.rollback()
+                assert not applied.done()
+        theirs.commit()
+        return applied.result(timeout=10)
+
+
+@pytest.mark.parametrize(
+    "change", ["update entries set owner_type = 'X'", "update entries set status = 'DELETED'", "delete from entries"]
+)
+def test_an_update_waits_and_then_sees_that_the_row_moved(database: Database, change: str) -> None:
+    with database.connect() as conn:
+        entry_id = insert(conn, make_entry(1))
+        conn.commit()
+        fix = update(conn, entry_id, everything_else(1))
+    assert outcomes(while_open(database, lambda conn: conn.execute(change.encode()), fix)) == ["MOVED"]
+    with database.connect() as conn:
+        assert rows(conn, "select 1 from entries where key_type = 'PHONE'") == []
+        assert value(conn, "select count(*) from outbox") == 0
+
+
+def test_a_creation_waits_and_then_fails_for_a_key_that_came(database: Database) -> None:
+    target = make_entry(1)
+    [result] = while_open(database, lambda conn: insert(conn, make_entry(1, owner_name="Maria")), create(target))
+    assert result.outcome == "FAILED"
+    assert "entries_active_key" in (result.error or "")
+
+
+def test_a_promotion_waits_and_then_sees_that_the_row_moved(database: Database) -> None:
+    target = make_entry(1)
+    with database.connect() as conn:
+        insert(conn, make_entry(1, owner_name="Maria"), status="PENDING")
+    drop = "update entries set status = 'DELETED'"
+    assert outcomes(while_open(database, lambda conn: conn.execute(drop.encode()), create(target))) == ["MOVED"]
+
+
+def test_two_runs_of_the_same_batch_apply_it_once(database: Database) -> None:
+    with database.connect() as conn:
+        ids = [insert(conn, make_entry(n)) for n in range(50)]
+        batch = [update(conn, entry_id, everything_else(n)) for n, entry_id in enumerate(ids)]
+    start = threading.Barrier(2)
+
+    def run(order: int) -> list[str]:
+        start.wait()
+        results = database.retrying(lambda conn: apply_batch(conn, f"run-{order}", ISPB, batch[::order]))
+        return outcomes(results)
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(run, (1, -1)))
+    assert sorted(map(set, both), key=str) == [{"ALREADY"}, {"APPLIED"}]
+    with database.connect() as conn:
+        assert value(conn, "select count(*) from outbox") == 50

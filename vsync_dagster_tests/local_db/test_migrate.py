@@ -1,0 +1,72 @@
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+
+import pytest
+
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.migrate import migrate, migrations
+from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster_tests.local_db.parts import rows, value
+
+TABLES = {
+    "cid_events",
+    "cid_files",
+    "dict_budgets",
+    "dict_calls",
+    "entries",
+    "fixes",
+    "looked_up_entries",
+    "manual_review_queue",
+    "outbox",
+    "participants",
+    "schema_migrations",
+    "sync_reports",
+    "sync_state",
+}
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    assert [migration.version for migration in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+def test_an_empty_database_gets_every_table(empty_database: Database) -> None:
+    names = migrate(empty_database)
+    assert names == [migration.name for migration in migrations()]
+    with empty_database.connect() as conn:
+        found = rows(conn, "select table_name from information_schema.tables where table_schema = 'public'")
+        assert {name for (name,) in found} == TABLES
+        assert value(conn, "select count(*) from pg_namespace where nspname = 'dagster'") == 1
+        assert rows(conn, "select name from schema_migrations order by version") == [(name,) for name in names]
+
+
+def test_a_second_time_applies_nothing(database: Database) -> None:
+    assert migrate(database) == []
+
+
+def test_several_at_once_apply_each_migration_once(empty_database: Database) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        applied = pool.map(lambda _: migrate(empty_database), range(3))
+    assert sorted(chain.from_iterable(applied)) == [migration.name for migration in migrations()]
+
+
+def test_only_what_is_missing_is_applied(database: Database) -> None:
+    last = migrations()[-1]
+    with database.connect() as conn:
+        conn.execute("delete from schema_migrations where version = %s", [last.version])
+    assert migrate(database) == [last.name]
+
+
+def test_a_newer_schema_is_refused(database: Database) -> None:
+    with database.connect() as conn:
+        conn.execute("insert into schema_migrations (version, name) values (9999, '9999_of_tomorrow')")
+    with pytest.raises(PermanentError, match="upgrade vsync-dagster"):
+        migrate(database)
+
+
+def test_the_owners_indexes_are_there(database: Database) -> None:
+    with database.connect() as conn:
+        definitions = dict(rows(conn, "select indexname, indexdef from pg_indexes where tablename = 'entries'"))
+    assert definitions["idx_entries_key"].endswith("(key)")
+    assert definitions["idx_entries_ispb"].endswith("(participant_ispb)")
+    assert definitions["idx_entries_updated_at"].endswith("(updated_at DESC)")
+    assert definitions["idx_entries_ispb_key"].endswith("(participant_ispb, key)")

@@ -1,0 +1,122 @@
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from vsync_dagster.local_db import fixes, review
+from vsync_dagster.local_db.database import Connection
+from vsync_dagster.local_db.fixes import FixResult
+from vsync_dagster.local_db.review import ReviewItem, UnderReview
+from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, RUN, insert, make_entry, rows, value
+
+EVIDENCE = {"removed_at": "2026-01-02T03:04:05.678Z", "second_look": "NotFound"}
+
+
+def item(conn: Connection, number: int) -> ReviewItem:
+    """A row of that number, and what would be queued of it."""
+    entry = make_entry(number)
+    return ReviewItem(insert(conn, entry), "CPF", entry.cid(), "DICT does not hold it", EVIDENCE)
+
+
+def test_a_row_is_queued_with_its_evidence(conn: Connection) -> None:
+    first = item(conn, 1)
+    assert review.queue(conn, RUN, ISPB, [first]) == [FixResult(first.cid, first.entry_id, "APPLIED", None)]
+    [found] = review.open_items(conn)
+    assert (found.participant_ispb, found.entry_id, found.key_type, found.cid) == (
+        ISPB,
+        first.entry_id,
+        "CPF",
+        first.cid,
+    )
+    assert (found.reason, found.status, found.evidence, found.run_id) == (first.reason, "PENDING", EVIDENCE, RUN)
+    assert found.masked_key == "*********01"
+    assert found.current
+    assert make_entry(1).key not in repr(found)
+    assert value(conn, "select key from manual_review_queue") == make_entry(1).key
+    assert review.under_review(conn, ISPB) == [UnderReview("CPF", first.entry_id, first.cid)]
+    assert fixes.outcomes(conn, RUN, ISPB) == {("REVIEW", "APPLIED"): 1}
+    assert value(conn, "select count(*) from outbox") == 0
+
+
+@pytest.mark.parametrize("status", ["PENDING", "KEPT"])
+def test_one_open_item_a_key(conn: Connection, status: str) -> None:
+    first = item(conn, 1)
+    review.queue(conn, RUN, ISPB, [first])
+    conn.execute("update manual_review_queue set status = %s", [status])
+    [result] = review.queue(conn, "run-2", ISPB, [first])
+    assert result.outcome == "ALREADY"
+    assert [found.run_id for found in review.open_items(conn, ISPB)] == [RUN]
+    assert fixes.outcomes(conn, "run-2", ISPB) == {}
+    assert len(review.under_review(conn, ISPB)) == 1
+
+
+def test_a_closed_item_makes_room_for_a_new_one(conn: Connection) -> None:
+    first = item(conn, 1)
+    review.queue(conn, RUN, ISPB, [first])
+    conn.execute("update manual_review_queue set status = 'CLOSED'")
+    assert review.under_review(conn, ISPB) == []
+    assert review.open_items(conn) == []
+    assert review.queue(conn, "run-2", ISPB, [first])[0].outcome == "APPLIED"
+    assert value(conn, "select count(*) from manual_review_queue") == 2
+
+
+MOVES = [
+    "update entries set cid = sha256(cid)",
+    "update entries set status = 'DELETED'",
+    "update entries set participant_ispb = '12345678'",
+    "delete from entries",
+]
+
+
+@pytest.mark.parametrize("change", MOVES)
+def test_a_row_that_moved_is_not_queued(conn: Connection, change: str) -> None:
+    first = item(conn, 1)
+    conn.execute(change.encode())
+    [result] = review.queue(conn, RUN, ISPB, [first])
+    assert (result.outcome, result.error) == ("MOVED", "the row is no longer what was compared")
+    assert value(conn, "select count(*) from manual_review_queue") == 0
+    assert fixes.outcomes(conn, RUN, ISPB) == {("REVIEW", "MOVED"): 1}
+
+
+@pytest.mark.parametrize("change", MOVES)
+def test_a_row_that_moves_is_no_longer_under_review(conn: Connection, change: str) -> None:
+    review.queue(conn, RUN, ISPB, [item(conn, 1)])
+    conn.execute(change.encode())
+    assert review.under_review(conn, ISPB) == []
+    assert [found.current for found in review.open_items(conn)] == [False]
+
+
+@pytest.mark.parametrize("status", ["PENDING", "KEPT"])
+def test_an_item_of_the_row_as_it_was_makes_room(conn: Connection, status: str) -> None:
+    """What was decided of another CID says nothing of this one."""
+    first = item(conn, 1)
+    review.queue(conn, RUN, ISPB, [first])
+    conn.execute("update manual_review_queue set status = %s", [status])
+    conn.execute("update entries set cid = sha256(cid)")
+    changed = replace(first, cid=value(conn, "select cid from entries"))
+    assert review.queue(conn, "run-2", ISPB, [changed])[0].outcome == "APPLIED"
+    assert rows(conn, "select run_id, status, reviewed_at is null from manual_review_queue order by run_id") == [
+        (RUN, "CLOSED", False),
+        ("run-2", "PENDING", True),
+    ]
+    assert review.under_review(conn, ISPB) == [UnderReview("CPF", first.entry_id, changed.cid)]
+
+
+def test_items_of_several_participants(conn: Connection) -> None:
+    mine = item(conn, 1)
+    other_entry = make_entry(2, participant=OTHER_ISPB)
+    other = ReviewItem(insert(conn, other_entry), "CPF", other_entry.cid(), "reason", {})
+    assert [r.outcome for r in review.queue(conn, RUN, ISPB, [mine, other])] == ["APPLIED", "MOVED"]
+    assert review.queue(conn, RUN, OTHER_ISPB, [other])[0].outcome == "APPLIED"
+    assert [found.entry_id for found in review.open_items(conn, OTHER_ISPB)] == [other.entry_id]
+    assert len(review.open_items(conn)) == 2
+    assert [found.entry_id for found in review.under_review(conn, ISPB)] == [mine.entry_id]
+
+
+def test_many_items_keep_their_order(conn: Connection) -> None:
+    items = [item(conn, n) for n in range(20)]
+    lost = ReviewItem(UUID(int=7), "CPF", b"\x01" * 32, "reason", {})
+    results = review.queue(conn, RUN, ISPB, [*items[:10], lost, *items[10:]])
+    assert [result.outcome for result in results] == ["APPLIED"] * 10 + ["MOVED"] + ["APPLIED"] * 10
+    assert [result.entry_id for result in results[11:]] == [queued.entry_id for queued in items[10:]]
+    assert review.queue(conn, RUN, ISPB, []) == []

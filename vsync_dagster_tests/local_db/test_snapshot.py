@@ -1,0 +1,205 @@
+"""The one consistent read: blocks, VSyncs, tampered rows, and what happens beside it."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import polars as pl
+import pytest
+from psycopg.sql import SQL
+
+from vsync_dagster.local_db import cid_stream, ledger, review
+from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.errors import DatabaseError
+from vsync_dagster.local_db.review import ReviewItem
+from vsync_dagster.local_db.snapshot import SCHEMA, read_snapshot
+from vsync_dagster.reconcile.entry import Entry
+from vsync_dagster.reconcile.keys import KeyType
+from vsync_dagster.reconcile.vsync import EMPTY_VSYNC, vsync
+from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, RUN, insert, insert_all, make_entry, value
+
+Row = tuple[str, bytes, bytes]
+
+
+def population(count: int) -> list[Entry]:
+    """Entries of all five key types, in turn."""
+    types = list(KeyType)
+    return [
+        make_entry(
+            n, key_type=types[n % 5], key=f"key-{n}", branch=None if n % 3 else "0000", owner_trade_name="Açaí & Cia"
+        )
+        for n in range(count)
+    ]
+
+
+def fill(database: Database, entries: list[Entry]) -> list[UUID]:
+    with database.connect() as conn:
+        ids = insert_all(conn, entries)
+        insert(conn, make_entry(9001), status="PENDING")
+        insert(conn, make_entry(9002), status="DELETED")
+        insert(conn, make_entry(9003, participant=OTHER_ISPB))
+    return ids
+
+
+def expected(entries: list[Entry], ids: list[UUID]) -> set[Row]:
+    return {(entry.key_type, entry_id.bytes, entry.cid()) for entry, entry_id in zip(entries, ids, strict=True)}
+
+
+@pytest.mark.parametrize("integrity", [False, True])
+@pytest.mark.parametrize("block_rows", [1, 7, 131_072])
+def test_every_active_row_is_read_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, integrity: bool, block_rows: int
+) -> None:
+    monkeypatch.setattr(cid_stream, "BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(cid_stream, "CHECKED_BLOCK_ROWS", block_rows)
+    entries = population(50)
+    ids = fill(database, entries)
+    blocks: list[pl.DataFrame] = []
+    facts = read_snapshot(database, ISPB, integrity=integrity, write_block=blocks.append)
+
+    assert all(block.schema == SCHEMA and 0 < block.height <= block_rows for block in blocks)
+    rows = pl.concat(blocks).rows()
+    assert len(rows) == 50
+    assert set(rows) == expected(entries, ids)
+    assert facts.tampered.schema == SCHEMA
+    assert facts.tampered.height == 0
+    for key_type in KeyType:
+        cids = [entry.cid() for entry in entries if entry.key_type == key_type]
+        assert facts.key_types[key_type] == (10, vsync(cids))
+    assert list(facts.key_types) == [key_type.value for key_type in KeyType]
+
+
+@pytest.mark.parametrize("integrity", [False, True])
+def test_an_empty_participant(database: Database, integrity: bool) -> None:
+    blocks: list[pl.DataFrame] = []
+    facts = read_snapshot(database, ISPB, integrity=integrity, write_block=blocks.append)
+    assert blocks == []
+    assert facts.key_types == {key_type.value: (0, EMPTY_VSYNC) for key_type in KeyType}
+    assert facts.under_review == []
+
+
+def test_facts_alone_need_nobody_to_write_to(database: Database) -> None:
+    fill(database, population(10))
+    assert sum(held.entries for held in read_snapshot(database, ISPB).key_types.values()) == 10
+
+
+@pytest.mark.parametrize("integrity", [False, True])
+def test_a_key_type_of_tomorrow_is_carried_along(database: Database, integrity: bool) -> None:
+    entries = [make_entry(1), make_entry(2, key_type="IRIS"), make_entry(3, key_type="cpf")]
+    ids = fill(database, entries)
+    blocks: list[pl.DataFrame] = []
+    facts = read_snapshot(database, ISPB, integrity=integrity, write_block=blocks.append)
+    assert set(pl.concat(blocks).rows()) == expected(entries, ids)
+    assert list(facts.key_types) == [*(key_type.value for key_type in KeyType), "IRIS", "cpf"]
+    assert facts.key_types["IRIS"] == (1, entries[1].cid())
+
+
+def test_a_key_type_that_nobody_named_stops_the_read(database: Database) -> None:
+    fill(database, [make_entry(1), make_entry(2, key_type="IRIS")])
+    for read in (cid_stream.read, cid_stream.read_checked):
+        with database.connect() as conn, pytest.raises(DatabaseError):
+            list(read(conn, ISPB, ["CPF"]))
+
+
+TAMPERING = [
+    "owner_name = 'Joao da Silva'",
+    "owner_name = owner_name || ' '",
+    "owner_trade_name = 'x'",
+    "branch = '1'",
+    "branch = null",
+    "account_number = '1'",
+    "account_type = 'SVGS'",
+    "owner_tax_id = '1'",
+    "key = 'other'",
+    "key_type = 'PHONE'",
+    "request_id = gen_random_uuid()",
+    "cid = sha256(cid)",
+]
+
+
+def test_rows_that_do_not_hash_to_their_cid_are_found(database: Database) -> None:
+    ids = fill(database, [make_entry(n) for n in range(2 * len(TAMPERING))])
+    with database.connect() as conn:
+        for change, entry_id in zip(TAMPERING, ids[::2], strict=True):
+            conn.execute(SQL("update entries set {} where entry_id = {}").format(SQL(change), entry_id))
+        now = conn.execute(
+            "select key_type, uuid_send(entry_id), cid from entries where entry_id = any(%s)", [ids[::2]]
+        )
+        tampered = set(now.fetchall())
+    facts = read_snapshot(database, ISPB, integrity=True)
+    assert facts.tampered.height == len(TAMPERING)
+    assert set(facts.tampered.rows()) == tampered
+    assert read_snapshot(database, ISPB, integrity=False).tampered.height == 0
+
+
+def test_what_a_cid_does_not_cover_is_no_tampering(database: Database) -> None:
+    fill(database, [make_entry(1, branch=None)])
+    with database.connect() as conn:
+        conn.execute("update entries set owner_type = 'x', created_at = now(), updated_at = now(), branch = ''")
+    assert read_snapshot(database, ISPB, integrity=True).tampered.height == 0
+
+
+def test_blocks_and_facts_are_of_one_moment(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cid_stream, "BLOCK_ROWS", 2)
+    entries = [make_entry(n) for n in range(10)]
+    ids = fill(database, entries)
+    blocks: list[pl.DataFrame] = []
+
+    def write(block: pl.DataFrame) -> None:
+        if not blocks:
+            with database.connect() as conn:
+                conn.execute("update entries set cid = sha256(cid) where entry_id = any(%s)", [ids[5:]])
+                conn.execute("delete from entries where entry_id = any(%s)", [ids[:2]])
+        blocks.append(block)
+
+    before = datetime.now(UTC)
+    facts = read_snapshot(database, ISPB, write_block=write)
+    assert set(pl.concat(blocks).rows()) == expected(entries, ids)
+    assert facts.key_types["CPF"] == (10, vsync(entry.cid() for entry in entries))
+    # Embedded or beside us, the server's clock is ours.
+    assert abs(facts.taken_at - before) < timedelta(seconds=5)
+    with database.connect() as conn:
+        missed = ledger.events_since(conn, ISPB, "CPF", facts.pg_snapshot)
+        assert len(missed) == 12
+        assert all(event.occurred_at >= facts.taken_at for event in missed)
+        assert facts.cluster == ledger.cluster_id(conn)
+
+
+def test_an_error_of_the_writer_comes_out_as_it_is(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cid_stream, "BLOCK_ROWS", 2)
+    fill(database, [make_entry(n) for n in range(10)])
+
+    def full_disk(_: pl.DataFrame) -> None:
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        read_snapshot(database, ISPB, write_block=full_disk)
+    assert caplog.messages == []
+
+
+def test_what_is_under_review_is_of_the_same_moment(database: Database) -> None:
+    ids = fill(database, [make_entry(1), make_entry(2)])
+    with database.connect() as conn:
+        review.queue(conn, RUN, ISPB, [ReviewItem(ids[0], "CPF", make_entry(1).cid(), "reason", {})])
+    [item] = read_snapshot(database, ISPB).under_review
+    assert (item.key_type, item.entry_id, item.cid) == ("CPF", ids[0], make_entry(1).cid())
+
+
+def test_the_read_writes_nothing(database: Database) -> None:
+    with database.connect() as conn:
+        before = value(conn, "select pg_current_xact_id()::text::bigint")
+    fill_free = read_snapshot(database, ISPB, integrity=True)
+    assert fill_free.pg_snapshot
+    with database.connect() as conn:
+        assert value(conn, "select pg_current_xact_id()::text::bigint") == before + 1
+
+
+def test_an_ordinary_role_can_read_the_cluster(conn: Connection) -> None:
+    mine = ledger.cluster_id(conn)
+    role = f"reader_{uuid4().hex}"
+    conn.execute(f"create role {role}".encode())
+    conn.execute(f"set local role {role}".encode())
+    assert ledger.cluster_id(conn) == mine
+    assert mine.count("/") == 1
+    conn.rollback()
