@@ -33,6 +33,11 @@ class Environment:
         return self._url("VSYNC_DATABASE_URL", ("postgresql", "postgres"), "postgresql://user@host/database")
 
     @property
+    def has_database(self) -> bool:
+        """Whether a database is named for Dagster's storage."""
+        return any(self.variables.get(name) for name in ("VSYNC_DAGSTER_DATABASE_URL", "VSYNC_DATABASE_URL"))
+
+    @property
     def dagster_database_url(self) -> str:
         """`VSYNC_DAGSTER_DATABASE_URL`: Dagster's storage; by default a schema of its own in our database."""
         name = "VSYNC_DAGSTER_DATABASE_URL"

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import SQLAlchemyError
 
 from vsync_dagster.definitions import defs
@@ -26,6 +27,9 @@ from vsync_dagster.reconcile.errors import VsyncError
 from vsync_dagster.resources import SyncSettings
 from vsync_dagster.sync.spool import spooled
 
+# What Dagster's PostgreSQL storage raises when the server is not there, or goes away.
+_STORAGE_ERRORS = (SQLAlchemyError, DagsterPostgresException)
+
 
 def dagster_instance(variables: Environment) -> dg.DagsterInstance:
     """Return the Dagster instance of DAGSTER_HOME; without one, an instance below VSYNC_HOME is made.
@@ -33,7 +37,6 @@ def dagster_instance(variables: Environment) -> dg.DagsterInstance:
     Raises:
         DatabaseUnavailableError: Dagster's storage does not answer.
     """
-    os.environ.setdefault("VSYNC_DAGSTER_DATABASE_URL", variables.dagster_database_url)
     if not os.environ.get("DAGSTER_HOME"):
         home = variables.home / "dagster"
         home.mkdir(parents=True, exist_ok=True)
@@ -42,7 +45,7 @@ def dagster_instance(variables: Environment) -> dg.DagsterInstance:
         os.environ["DAGSTER_HOME"] = str(home)
     try:
         return dg.DagsterInstance.get()
-    except SQLAlchemyError:
+    except _STORAGE_ERRORS:
         raise DatabaseUnavailableError("Dagster's storage does not answer; try again when PostgreSQL is up") from None
 
 
@@ -62,7 +65,7 @@ class Launcher:
                 instance.add_dynamic_partitions(_partition_name(), [partition.ispb])
                 run_id = _run(instance, partition, settings)
                 return self._report(run_id)
-        except (SQLAlchemyError, VsyncError) as error:
+        except (*_STORAGE_ERRORS, VsyncError) as error:
             # The run broke off without its own report: Dagster's storage, which is PostgreSQL too, has failed.
             cause = error if isinstance(error, VsyncError) else DatabaseUnavailableError("Dagster's storage has failed")
             report_run_failure(
