@@ -86,6 +86,7 @@ def drift(
             seed=seed,
         )
     click.echo(f"{ispb}: {creates} created, {updates} updated, {deletes} deleted, {local_tampers} tampered with here")
+    click.echo("a sync within the next 5 s will count what moved at DICT as in flight", err=True)
 
 
 def state_path(state: Path | None) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from vsync_dagster.local_db.database import Database
-from vsync_dagster_tests.assets.world import World, running_world
+from vsync_dagster_tests.world import World, running_world
 
 
 @pytest.fixture

@@ -7,13 +7,12 @@ from vsync_dagster.definitions import defs
 from vsync_dagster.jobs import SYNC_JOB
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.partitions import SyncPartition
-from vsync_dagster.resources import Snapshots
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.store import SnapshotStore
 from vsync_dagster.sync.spool import spooled
-from vsync_dagster_tests.assets.world import DAY, ISPB, World
+from vsync_dagster_tests.world import DAY, ISPB, World
 
 ASSETS = ["local_snapshot", "bacen_snapshot", "discrepancies", "applied_fixes", "sync_report"]
 
@@ -213,6 +212,5 @@ def test_snapshots_hold_nothing_personal(world: World) -> None:
     written = b"".join(path.read_bytes() for path in world.variables.home.rglob("*") if path.is_file())
 
     assert written
-    assert Snapshots().store()
     rows = world.sql("select key, owner_name, owner_tax_id, request_id::text from entries")
     assert not [value for row in rows for value in row if value.encode() in written]

@@ -9,7 +9,7 @@ from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.simulator.population import generate
-from vsync_dagster_tests.assets.world import ISPB, World
+from vsync_dagster_tests.world import ISPB, World
 
 SYNC_TYPES = ["FULL", "INCREMENTAL"]
 

@@ -10,7 +10,7 @@ from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.local_base import seed_local
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.simulator.population import generate
-from vsync_dagster_tests.assets.world import ISPB, World
+from vsync_dagster_tests.world import ISPB, World
 
 
 def strangers(count: int, key_type: str = "PHONE") -> list[Entry]:

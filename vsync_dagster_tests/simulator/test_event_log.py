@@ -53,6 +53,8 @@ def test_walking_the_pages_repeats_the_edge_and_ends_at_the_vsync(
             assert page.cid_set_events[0] == seen[-1]
             assert page.sync_verifier_start == end
         seen += page.cid_set_events[bool(seen) :]
+        assert page.end_time
+        assert page.sync_verifier_end
         start, more, end = page.end_time, page.has_more_elements, page.sync_verifier_end
     assert [event.cid for event in seen] == people
     assert end == state.cid_set(DIRECT, "CPF").vsync

@@ -202,6 +202,7 @@ def logged(state: DictState, clock: Clock) -> list[bytes]:
 def test_a_log_never_ends(prompt: Api, state: DictState, logged: list[bytes]) -> None:
     state.faults.add(EVENTS, FaultKind.EVENTS_NEVER_END, times=2)
     page = prompt.events()
+    assert page.end_time
     again = prompt.events(StartTime=page.end_time.isoformat())
     assert page.has_more_elements
     assert again.has_more_elements
@@ -213,6 +214,7 @@ def test_a_log_never_ends(prompt: Api, state: DictState, logged: list[bytes]) ->
 def test_a_page_contradicts_its_verifiers(prompt: Api, state: DictState, logged: list[bytes], kind: FaultKind) -> None:
     def holds() -> bool:
         page = prompt.events()
+        assert page.sync_verifier_start
         total = page.sync_verifier_start
         for event in page.cid_set_events[1:]:
             total = xor(total, event.cid)

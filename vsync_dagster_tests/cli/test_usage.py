@@ -1,0 +1,94 @@
+"""How the command fails and explains itself, without anything to talk to."""
+
+import re
+
+import pytest
+
+from vsync_dagster_tests.cli.conftest import Command
+
+COMMANDS = [
+    [],
+    ["demo"],
+    ["dev"],
+    ["migrate"],
+    ["participants", "add"],
+    ["participants", "list"],
+    ["sync"],
+    ["verify"],
+    ["report", "list"],
+    ["report", "show"],
+    ["review", "list"],
+    ["simulator", "serve"],
+    ["simulator", "populate"],
+    ["simulator", "drift"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help(vsync: Command, command: list[str]) -> None:
+    ran = vsync(*command, "--help")
+
+    assert ran.status == 0
+    assert f"Usage: vsync {' '.join(command)}".strip() in ran.out
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["sync", "--ispb", "1234567"], "an ISPB is eight digits"),
+        (["sync", "--sync-type", "PARTIAL"], "'FULL', 'INCREMENTAL'"),
+        (["sync", "--day", "yesterday"], "a day looks like"),
+        (["sync", "--since", "noon"], "a time looks like"),
+        (["sync", "--sync-type", "FULL", "--since", "2026-11-24T02:00:00Z"], "--since goes with an INCREMENTAL sync"),
+        (["verify"], "--ispb"),
+        (["nonsense"], "No such command"),
+        (["report", "show", "1"], "is not a valid UUID"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_usage_is_64_and_says_what_to_do(vsync: Command, command: list[str], said: str) -> None:
+    ran = vsync(*command)
+
+    assert ran.status == 64
+    assert said in ran.err
+    assert ran.out == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "name"),
+    [
+        (["migrate"], {}, "VSYNC_DATABASE_URL"),
+        (["migrate"], {"VSYNC_DATABASE_URL": "mysql://u:geheim@h/d"}, "VSYNC_DATABASE_URL"),
+        (["sync", "--ispb", "12345678"], {"VSYNC_DATABASE_URL": "postgresql://h/d"}, "VSYNC_DICT_URL"),
+        (
+            ["sync", "--ispb", "12345678"],
+            {"VSYNC_DATABASE_URL": "postgresql://h/d", "VSYNC_DICT_URL": "dict.example"},
+            "VSYNC_DICT_URL",
+        ),
+        (
+            ["sync", "--ispb", "12345678"],
+            {
+                "VSYNC_DATABASE_URL": "postgresql://h/d",
+                "VSYNC_DICT_URL": "https://h/api/v2/",
+                "VSYNC_PULSAR_URL": "http://geheim@h",
+            },
+            "VSYNC_PULSAR_URL",
+        ),
+    ],
+)
+def test_a_variable_that_is_missing_or_malformed_is_one_line_that_names_it(
+    vsync: Command, command: list[str], variables: dict[str, str], name: str
+) -> None:
+    ran = vsync(*command, **variables)
+
+    assert ran.status == 64
+    assert re.fullmatch(rf"vsync: {name} [^\n]+\n", ran.err)
+    assert "geheim" not in ran.err
+
+
+def test_a_database_that_is_not_there_is_one_line(vsync: Command) -> None:
+    ran = vsync("participants", "list", VSYNC_DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/d")
+
+    assert ran.status == 2
+    assert len(ran.err.splitlines()) == 1
+    assert "geheim" not in ran.err
