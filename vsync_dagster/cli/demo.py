@@ -1,8 +1,10 @@
 """`vsync demo` and `vsync dev`: the whole thing on this machine, with nothing to set up."""
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import click
 
@@ -48,8 +50,18 @@ def dev(port: int) -> int:
         server = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             [*command, "--host", "127.0.0.1", "--port", str(port)], env=os.environ
         )
-        try:
-            return server.wait()
-        except KeyboardInterrupt:
-            # Ctrl-C has reached the whole group: Dagster is ending itself.
-            return server.wait()
+        return _until_told_to_stop(server)
+
+
+def _until_told_to_stop(server: subprocess.Popen[bytes]) -> int:
+    """Wait for a process, or for Ctrl-C or SIGTERM; either way it has ended when this returns."""
+    for told in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told, signal.default_int_handler)
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        # Ctrl-C has reached the whole group, and Dagster is ending itself; a SIGTERM has reached only us.
+        with suppress(subprocess.TimeoutExpired):
+            return server.wait(timeout=5)
+        server.send_signal(signal.SIGINT)
+        return server.wait()

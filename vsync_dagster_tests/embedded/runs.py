@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 
 _SCRIPT = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
 from vsync_dagster.embedded.broker import embedded_broker
 from vsync_dagster.embedded.postgres import embedded_postgres
 with {server}(pathlib.Path(sys.argv[1])) as url:
