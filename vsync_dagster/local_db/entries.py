@@ -1,4 +1,4 @@
-"""Reads the participant's entries: by key, by id, and as one VSync a key type."""
+"""Reads the participant's entries, by key and by id."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,16 +25,6 @@ _SELECT = SQL(
 )
 _BY_KEY = _SELECT.format(SQL("key"))
 _BY_ID = _SELECT.format(SQL("entry_id"))
-
-_VSYNCS = """
-select key_type, count(*),
-    bit_xor(('x' || substr(hex, 1, 16))::bit(64)::bigint),
-    bit_xor(('x' || substr(hex, 17, 16))::bit(64)::bigint),
-    bit_xor(('x' || substr(hex, 33, 16))::bit(64)::bigint),
-    bit_xor(('x' || substr(hex, 49, 16))::bit(64)::bigint)
-from (select key_type, encode(cid, 'hex') as hex from entries where participant_ispb = %s and status = 'ACTIVE') e
-group by key_type
-"""
 
 
 class KeyTypeSet(NamedTuple):
@@ -67,16 +57,6 @@ def local_entries_for_keys(conn: Connection, ispb: str, keys: Iterable[str]) -> 
 def local_entries_by_id(conn: Connection, ispb: str, entry_ids: Iterable[UUID]) -> list[LocalEntry]:
     """Return those of the rows that exist and belong to the participant."""
     return _select(conn, _BY_ID, ispb, list(entry_ids))
-
-
-def vsyncs(conn: Connection, ispb: str) -> dict[str, KeyTypeSet]:
-    """Return count and VSync of each key type that has ACTIVE rows, taken in one statement."""
-    rows = conn.execute(_VSYNCS, [ispb])
-    return {key_type: KeyTypeSet(count, _join(words)) for key_type, count, *words in rows}
-
-
-def _join(words: Sequence[int]) -> bytes:
-    return b"".join(word.to_bytes(8, signed=True) for word in words)
 
 
 def _select(conn: Connection, query: Composed, ispb: str, values: Sequence[object]) -> list[LocalEntry]:

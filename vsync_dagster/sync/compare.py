@@ -23,7 +23,7 @@ from vsync_dagster.sync.dict_set import Checkpoint, DictSet
 from vsync_dagster.sync.facts import KeyTypeFacts, LocalFacts
 from vsync_dagster.sync.local_sets import SnapshotEntries
 from vsync_dagster.sync.look_up import look_up_all
-from vsync_dagster.sync.verdicts import record_verdicts
+from vsync_dagster.sync.verdicts import record_log_positions, record_verdicts
 from vsync_dagster.sync.verification import Verdict
 
 _log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class Comparer:
         cut = DictClock.seen_by(last_answer, self.database).of_dict(self.ours.taken_at) - timedelta(seconds=self.lag)
         unequal = [name for name, verdict in verdicts.items() if not verdict.ok]
         dict_sets = self._learn(unequal, cut)
+        record_log_positions(self.database, self.ispb, {name: found.log_read_to for name, found in dict_sets.items()})
         dict_only, local_only = self._tables(list(dict_sets.values()))
         return Comparison(
             {

@@ -30,7 +30,7 @@ class DictSet:
     """DICT's set of one key type, told as its difference to ours.
 
     `moved` are CIDs with an event since our snapshot: in flight, whatever they look like. `removed_at` is when DICT's
-    log says that a CID was removed.
+    log says that a CID was removed, and `log_read_to` is how far the log was read, by DICT's clock.
     """
 
     key_type: str
@@ -38,6 +38,7 @@ class DictSet:
     difference: SetDifference
     moved: frozenset[bytes]
     removed_at: dict[bytes, datetime]
+    log_read_to: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def from_event_log(
         _log.warning("%s: the event log does not explain the difference (%s); asking for the CID file",
                      ours.key_type, error)  # fmt: skip
         return None
-    return DictSet(ours.key_type, Source.EVENTS, found, _moved(events, snapshot_cut), last_removals(events))
+    return _dict_set(ours, Source.EVENTS, found, log, snapshot_cut)
 
 
 def from_file(
@@ -110,7 +111,7 @@ def from_file(
     found = core.after_events(in_file, ours_among(held.keys()), held)
     if log.verifier_end is not None:
         core.check(ours.vsync, log.verifier_end, found)
-    return DictSet(ours.key_type, Source.CID_FILE, found, _moved(events, snapshot_cut), last_removals(events))
+    return _dict_set(ours, Source.CID_FILE, found, log, snapshot_cut)
 
 
 def set_events(log: EventLog) -> list[SetEvent]:
@@ -125,5 +126,7 @@ def _since_checkpoint(checkpoint: Checkpoint | None, ours_among: OursAmong) -> S
     return core.since_verified(ours_among(named), checkpoint.own_events, checkpoint.taken_out)
 
 
-def _moved(events: Sequence[SetEvent], snapshot_cut: datetime) -> frozenset[bytes]:
-    return frozenset(event.cid for event in events if event.at > snapshot_cut)
+def _dict_set(ours: LocalSet, source: Source, found: SetDifference, log: EventLog, snapshot_cut: datetime) -> DictSet:
+    events = set_events(log)
+    moved = frozenset(event.cid for event in events if event.at > snapshot_cut)
+    return DictSet(ours.key_type, source, found, moved, last_removals(events), log.read_at)

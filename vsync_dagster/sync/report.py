@@ -38,6 +38,19 @@ class RunFacts:
         """How long the run took, in milliseconds."""
         return (self.ended_at - self.started_at) // timedelta(milliseconds=1)
 
+    def fields(self) -> dict[str, Any]:
+        """Return what every report says of its run."""
+        return {
+            "id": self.report_id,
+            "run_id": self.run_id,
+            "participant_ispb": self.partition.ispb,
+            "sync_type": self.sync_type.value,
+            "sync_day": self.partition.day,
+            "sync_timestamp": self.started_at,
+            "duration_ms": self.duration_ms,
+            "dry_run": self.dry_run,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class KeyTypeOutcome:
@@ -78,16 +91,9 @@ def build_report(
     kinds = _kinds_not_moved(settled, fixes)
     verified = all(outcome.after is not None for outcome in key_types.values())
     return Report(
-        id=run.report_id,
-        run_id=run.run_id,
-        participant_ispb=run.partition.ispb,
-        sync_type=run.sync_type.value,
-        sync_day=run.partition.day,
-        sync_timestamp=run.started_at,
-        duration_ms=run.duration_ms,
+        **run.fields(),
         status=decide(left_undone=failed + planned, proved=verified).value,
         error_message=_left_undone(failed, planned, key_types),
-        dry_run=run.dry_run,
         entries_synced=sum(outcome.entries for outcome in key_types.values()),
         entries_created=done["CREATE", "APPLIED"],
         entries_updated=done["UPDATE", "APPLIED"],
@@ -110,16 +116,9 @@ def failed_report(run: RunFacts, error_message: str, done: Mapping[tuple[str, st
     """
     done = Counter(done)
     return Report(
-        id=run.report_id,
-        run_id=run.run_id,
-        participant_ispb=run.partition.ispb,
-        sync_type=run.sync_type.value,
-        sync_day=run.partition.day,
-        sync_timestamp=run.started_at,
-        duration_ms=run.duration_ms,
+        **run.fields(),
         status=Status.FAILED.value,
         error_message=error_message,
-        dry_run=run.dry_run,
         entries_synced=0,
         entries_created=done["CREATE", "APPLIED"],
         entries_updated=done["UPDATE", "APPLIED"],

@@ -1,6 +1,7 @@
 """Writing DICT's verdicts down: the clocks of the 36-hour rule, and where the next sync may start from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from vsync_dagster.local_db import sync_state
 from vsync_dagster.local_db.database import Connection, Database
@@ -25,5 +26,15 @@ def record_verdicts(database: Database, ispb: str, verdicts: Iterable[Verdict], 
                     cluster=cluster,
                     excluded_cids=sorted(verdict.taken_out),
                 )
+
+    database.retrying(write)
+
+
+def record_log_positions(database: Database, ispb: str, read_to: Mapping[str, datetime]) -> None:
+    """Record how far DICT's event log was read, by key type and DICT's clock."""
+
+    def write(connection: Connection) -> None:
+        for key_type, time in read_to.items():
+            sync_state.record_log_position(connection, ispb, key_type, time)
 
     database.retrying(write)

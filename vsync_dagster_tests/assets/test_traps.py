@@ -150,6 +150,7 @@ def test_local_drift_is_told_from_our_own_log_without_a_file(world: World) -> No
 
     assert (report.status, report.entries_created, report.key_types["EVP"]["source"]) == ("COMPLETED", 1, "EVENTS")
     assert world.calls("createCidSetFile") == 0
+    assert world.sql("select key_type from sync_state where log_read_to > now() - interval '1 minute'") == [("EVP",)]
     assert world.cids_here() == world.cids_at_dict()
 
 

@@ -2,8 +2,7 @@ import pytest
 
 from vsync_dagster.local_db import entries
 from vsync_dagster.local_db.database import Connection, Database
-from vsync_dagster.local_db.entries import local_entries_by_id, local_entries_for_keys, vsyncs
-from vsync_dagster.local_db.snapshot import read_snapshot
+from vsync_dagster.local_db.entries import local_entries_by_id, local_entries_for_keys
 from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, insert, make_entry
 
 
@@ -45,18 +44,6 @@ def test_many_keys_are_asked_for_in_chunks(conn: Connection, monkeypatch: pytest
     found = local_entries_for_keys(conn, ISPB, (make_entry(n).key for n in range(5)))
     assert {row.entry_id for row in found} == ids
     assert len(found) == 5
-
-
-def test_vsyncs_are_those_of_the_snapshot(database: Database) -> None:
-    with database.connect() as conn:
-        for n in range(40):
-            insert(conn, make_entry(n, key_type=("CPF", "EVP", "NEW")[n % 3]))
-        insert(conn, make_entry(50), status="PENDING")
-        insert(conn, make_entry(51, participant=OTHER_ISPB))
-        found = vsyncs(conn, ISPB)
-    read = read_snapshot(database, ISPB).key_types
-    assert found == {key_type: held for key_type, held in read.items() if held.entries}
-    assert set(found) == {"CPF", "EVP", "NEW"}
 
 
 def test_a_local_entry_shows_no_key(conn: Connection) -> None:
