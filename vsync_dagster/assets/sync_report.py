@@ -138,6 +138,7 @@ def _metadata(report: Report) -> dict[str, dg.MetadataValue | int | float | str 
     key_types = [dg.TableRecord({"key_type": name, **told}) for name, told in report.key_types.items()]
     return {
         "report_id": str(report.id),
+        "run": dg.MetadataValue.dagster_run(report.run_id),
         "status": report.status,
         "verified": report.verified,
         "duration_seconds": report.duration_ms / 1000,

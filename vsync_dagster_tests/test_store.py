@@ -1,0 +1,83 @@
+"""Snapshots in a folder and in an object store: whole or not there, and the last one made."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from uuid import uuid4
+
+import polars as pl
+import pytest
+
+from vsync_dagster.partitions import SyncPartition
+from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.store import SnapshotMissingError, SnapshotStore
+
+PARTITION = SyncPartition(date(2026, 11, 24), "12345678")
+SCHEMA = pl.Schema({"cid": pl.Binary()})
+
+
+@dataclass(frozen=True)
+class Facts:
+    taken_on: date
+    sizes: dict[str, int]
+
+
+FACTS = Facts(date(2026, 11, 24), {"CPF": 2})
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> SnapshotStore:
+    return SnapshotStore(str(tmp_path) if request.param == "folder" else f"memory://{uuid4()}")
+
+
+def write(store: SnapshotStore, snapshot_id: str, *cids: bytes) -> None:
+    with store.write("local_snapshot", PARTITION, snapshot_id) as snapshot:
+        for cid in cids:
+            snapshot.table("entries").write(pl.DataFrame({"cid": [cid]}, SCHEMA))
+        snapshot.table("tampered")
+        snapshot.facts = FACTS
+
+
+def test_what_is_written_is_read(store: SnapshotStore) -> None:
+    write(store, "run-1", b"a", b"b")
+
+    snapshot = store.read("local_snapshot", PARTITION)
+
+    assert snapshot.snapshot_id == "run-1"
+    assert snapshot.facts(Facts) == FACTS
+    assert snapshot.scan("entries", SCHEMA).collect()["cid"].to_list() == [b"a", b"b"]
+    assert snapshot.scan("tampered", SCHEMA).collect().schema == SCHEMA
+
+
+def test_a_table_of_several_parts_is_one_table(store: SnapshotStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vsync_dagster.store._PART_ROWS", 2)
+    write(store, "run-1", *(bytes([number]) for number in range(5)))
+
+    read = store.read("local_snapshot", PARTITION).scan("entries", SCHEMA).collect()
+
+    assert read["cid"].to_list() == [bytes([number]) for number in range(5)]
+
+
+def test_the_last_snapshot_takes_the_place_of_the_one_before(store: SnapshotStore) -> None:
+    write(store, "run-1", b"a")
+    write(store, "run-2", b"b")
+
+    assert store.read("local_snapshot", PARTITION).scan("entries", SCHEMA).collect()["cid"].to_list() == [b"b"]
+
+
+def test_a_snapshot_that_breaks_off_leaves_the_one_before(store: SnapshotStore) -> None:
+    write(store, "run-1", b"a")
+    with pytest.raises(pl.exceptions.ShapeError), store.write("local_snapshot", PARTITION, "run-2") as snapshot:
+        snapshot.table("entries").write(pl.DataFrame({"cid": [b"b"], "other": [1, 2]}))
+
+    assert store.read("local_snapshot", PARTITION).snapshot_id == "run-1"
+
+
+def test_a_snapshot_that_was_never_made_is_no_empty_one(store: SnapshotStore) -> None:
+    with pytest.raises(SnapshotMissingError, match="materialize it first"):
+        store.read("local_snapshot", PARTITION)
+
+
+def test_a_store_without_its_driver_is_named() -> None:
+    with pytest.raises(PermanentError, match=r"VSYNC_STORAGE_URL names a nowhere:// store"):
+        SnapshotStore("nowhere://geheim@bucket/prefix")
