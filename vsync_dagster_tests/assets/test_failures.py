@@ -10,6 +10,7 @@ from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.operations import Operation
+from vsync_dagster.simulator.population import generate
 from vsync_dagster.store import SnapshotStore
 from vsync_dagster.sync.spool import spooled
 from vsync_dagster_tests.world import DAY, ISPB, World
@@ -214,3 +215,47 @@ def test_snapshots_hold_nothing_personal(world: World) -> None:
     assert written
     rows = world.sql("select key, owner_name, owner_tax_id, request_id::text from entries")
     assert not [value for row in rows for value in row if value.encode() in written]
+
+
+def test_a_cid_that_dict_removes_after_its_look_up_is_not_applied(world: World) -> None:
+    world.populate(25)
+    world.sync()
+    created = drift(world.directory, None, ISPB, creates=1, key_types=["CPF"]).created[0]
+    world.settle()
+    materialize(world, "local_snapshot", "bacen_snapshot", "discrepancies")
+    world.directory.delete_entry(world.directory.entry_by_cid(created).entry.key)  # type: ignore[union-attr]
+    world.settle()
+
+    materialize(world, "applied_fixes")
+
+    assert world.sql("select outcome from fixes where cid = %s", created) == [("MOVED",)]
+    assert created not in world.cids_here()
+
+
+def test_a_key_that_dict_holds_again_at_the_second_look_is_not_put_up_for_review(world: World) -> None:
+    world.populate(25)
+    world.sync()
+    entry = next(world.directory.entries(ISPB, "CPF"))
+    world.directory.delete_entry(entry.key)
+    world.settle()
+    materialize(world, "local_snapshot", "bacen_snapshot", "discrepancies")
+    world.directory.create_entry(entry)
+
+    materialize(world, "applied_fixes")
+
+    assert world.sql("select outcome from fixes where cid = %s", entry.cid()) == [("MOVED",)]
+    assert world.sql("select count(*) from manual_review_queue") == [(0,)]
+
+
+def test_a_file_that_contradicts_the_log_repairs_nothing(world: World) -> None:
+    world.populate(25)
+    drift(world.directory, None, ISPB, creates=1, key_types=["CPF"])
+    world.directory.bulk_create(generate(ISPB, 1, "no event tells of it", ["CPF"]))
+    world.settle()
+    before = world.cids_here()
+
+    report = world.sync("FULL")
+
+    assert report.status == "FAILED"
+    assert "nothing is repaired" in str(report.error_message)
+    assert world.cids_here() == before
