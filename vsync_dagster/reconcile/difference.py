@@ -78,6 +78,16 @@ def check(our_vsync: bytes, their_vsync: bytes, found: SetDifference) -> None:
         raise ComparisonError("the differences found do not add up to the two VSyncs; nothing is repaired")
 
 
+def check_differs(found: SetDifference) -> None:
+    """Check that there is a difference at all, where DICT has said that the sets are not equal.
+
+    Raises:
+        ComparisonError: whatever was compared with is not the set that DICT verifies by.
+    """
+    if not found.only_ours and not found.only_theirs:
+        raise ComparisonError("no difference was found where DICT says that there is one")
+
+
 def check_counts(our_count: int, their_count: int, found: SetDifference) -> None:
     """Check that the two sets' sizes and the differences add up; a CID given twice cancels in an XOR, not here.
 

@@ -79,6 +79,7 @@ def from_event_log(
         found = _since_checkpoint(checkpoint, ours_among)
         found = core.after_events(found, ours_among(held.keys()), held)
         core.check(ours.vsync, theirs, found)
+        core.check_differs(found)
     except (EventLogError, ComparisonError) as error:
         _log.warning("%s: the event log does not explain the difference (%s); asking for the CID file",
                      ours.key_type, error)  # fmt: skip

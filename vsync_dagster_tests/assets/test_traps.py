@@ -169,6 +169,18 @@ def test_where_the_logs_cannot_explain_it_the_file_does(world: World) -> None:
     assert world.cids_here() == world.cids_at_dict()
 
 
+def test_a_log_that_knows_of_no_difference_is_not_believed_over_a_nok(world: World) -> None:
+    """The log and the verified VSync say that all is well, DICT's verifier that it is not: the file tells."""
+    world.populate(25)
+    world.sync()
+    world.directory.bulk_create(strangers(1))
+    world.settle()
+
+    report = world.sync()
+
+    assert (report.status, report.entries_created, report.key_types["PHONE"]["source"]) == ("COMPLETED", 1, "CID_FILE")
+
+
 def test_a_set_that_was_never_verified_goes_to_the_file(world: World) -> None:
     world.populate(25)
     drift(world.directory, None, ISPB, creates=1, key_types=["CPF"])
