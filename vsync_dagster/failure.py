@@ -58,8 +58,7 @@ def report_run_failure(
     message = safe_text(error)
     try:
         database = Database(environment().database_url)
-        with database.connect() as connection:
-            done = fixes.outcomes(connection, run_id, partition.ispb)
+        done = database.retrying(lambda connection: fixes.outcomes(connection, run_id, partition.ispb))
         write_report(database, failed_report(facts, message, done))
     except VsyncError as cause:
         path = spool(environment().home, failed_report(facts, message, {}))

@@ -77,8 +77,8 @@ class Launcher:
         waiting = spooled(self.variables.home, run_id)
         if waiting is not None:
             return waiting
-        with Database(self.variables.database_url).connect() as connection:
-            report = reports.of_run(connection, run_id)
+        database = Database(self.variables.database_url)
+        report = database.retrying(lambda connection: reports.of_run(connection, run_id))
         if report is None:
             raise DatabaseUnavailableError(f"run {run_id} left no report; its log in Dagster says why")
         return report
