@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from vsync_dagster.assets.common import asset_of_sync, partition_of
-from vsync_dagster.local_db.snapshot import read_snapshot
+from vsync_dagster.local_db.database import retry_transient
+from vsync_dagster.local_db.snapshot import LocalSnapshotFacts, read_snapshot
 from vsync_dagster.reconcile.status import SyncType
 from vsync_dagster.resources import LocalDatabase, Snapshots, SyncSettings, environment
 from vsync_dagster.sync.facts import LocalFacts
@@ -33,16 +34,23 @@ def local_snapshot(
     started_at = datetime.now(UTC)
     partition, database = partition_of(context), local_database.database()
     write_spooled(environment().home, database)
-    with snapshots.store().write("local_snapshot", partition, context.run.run_id) as snapshot:
-        read = read_snapshot(
-            database,
-            partition.ispb,
-            integrity=settings.type is SyncType.FULL,
-            write_block=snapshot.table("entries").write,
-        )
-        snapshot.table("tampered").write(read.tampered)
-        facts = LocalFacts(settings.type, started_at, read.taken_at, read.pg_snapshot, read.cluster, local_sets(read))
-        snapshot.facts = facts
+
+    def take() -> tuple[LocalSnapshotFacts, LocalFacts]:
+        with snapshots.store().write("local_snapshot", partition, context.run.run_id) as snapshot:
+            read = read_snapshot(
+                database,
+                partition.ispb,
+                integrity=settings.type is SyncType.FULL,
+                write_block=snapshot.table("entries").write,
+            )
+            snapshot.table("tampered").write(read.tampered)
+            snapshot.facts = facts = LocalFacts(
+                settings.type, started_at, read.taken_at, read.pg_snapshot, read.cluster, local_sets(read)
+            )
+        return read, facts
+
+    # From the start each time: a read that broke off is no part of a snapshot.
+    read, facts = retry_transient()(take)
     entries = sum(ours.entries for ours in facts.sets.values())
     _log.info("%s: our base holds %d active entries", partition.ispb, entries)
     return dg.MaterializeResult(

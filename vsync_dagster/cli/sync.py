@@ -10,6 +10,7 @@ import click
 from vsync_dagster.cli.options import ISPB, DayType, TimeType, database, environment, json_option, today
 from vsync_dagster.cli.output import print_report, report_json
 from vsync_dagster.local_db import participants
+from vsync_dagster.local_db.database import retry_transient
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.local_db.snapshot import read_snapshot
 from vsync_dagster.reconcile.status import Status, SyncType
@@ -70,7 +71,7 @@ def verify(ispb: str, as_json: bool) -> int:
     Exit code: 0 all OK, 1 one is NOK, 2 DICT or the database could not be asked.
     """
     base = database()
-    read = read_snapshot(base, ispb)
+    read = retry_transient()(read_snapshot, base, ispb)
     sets = local_sets(read)
     with connect_dict(environment(), base, ispb, None) as connection:
         verdicts = verify_sets(connection.client, sets.values(), lag=LAG_SECONDS, sleep=time.sleep)

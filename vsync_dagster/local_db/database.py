@@ -75,19 +75,26 @@ class Database:
             TransientError: the last attempt failed too.
             PermanentError: at once, where another attempt would not help.
         """
-        retry = Retrying(
-            retry=retry_if_exception_type(TransientError),
-            stop=stop_after_attempt(attempts),
-            wait=wait_exponential(multiplier=0.2, max=5) + wait_random(0, 0.2),
-            sleep=sleep,
-            reraise=True,
-        )
-        result: Result = retry(self._once, operation, bulk)
+        result: Result = retry_transient(attempts, sleep)(self._once, operation, bulk)
         return result
 
     def _once(self, operation: Callable[[Connection], Result], bulk: bool) -> Result:
         with self.connect(bulk=bulk) as conn:
             return operation(conn)
+
+
+def retry_transient(attempts: int = 5, sleep: Callable[[float], None] = time.sleep) -> Retrying:
+    """Return what calls a function again after a TransientError, with growing pauses and jitter.
+
+    For a read that takes its own connections; `Database.retrying` is for one transaction.
+    """
+    return Retrying(
+        retry=retry_if_exception_type(TransientError),
+        stop=stop_after_attempt(attempts),
+        wait=wait_exponential(multiplier=0.2, max=5) + wait_random(0, 0.2),
+        sleep=sleep,
+        reraise=True,
+    )
 
 
 def _is_conninfo(url: str) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import EventLogError
 from vsync_dagster.dict_api.event_log import EventLog, read_events
-from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.database import Database, retry_transient
 from vsync_dagster.local_db.snapshot import read_snapshot
 from vsync_dagster.reconcile.set_events import vsyncs_since
 from vsync_dagster.reconcile.status import Proof
@@ -54,7 +54,7 @@ class Prover:
     def _ask(self, key_types: Collection[str]) -> dict[str, Verdict]:
         if not key_types:
             return {}
-        read = read_snapshot(self.database, self.ispb)
+        read = retry_transient()(read_snapshot, self.database, self.ispb)
         sets = local_sets(read)
         verdicts = {name: verify_once(self.client, sets[name]) for name in key_types}
         answered_at = max(verdict.answered_at for verdict in verdicts.values())
