@@ -85,12 +85,12 @@ class DictCaller:
         requester: the ISPB that makes them: the participant's own, or that of the direct participant acting for it.
         budget: asked before each attempt.
         record: is given every attempt, whatever came of it.
+        sign: signs a request document.
+        verify: refuses an answer or problem document whose signature is not DICT's, by raising.
         sleep: waits, in seconds.
         random: gives the jitter, in [0, 1).
         now: the time, in UTC.
         clock: seconds, for durations.
-        sign: signs a request document.
-        verify: refuses an answer or problem document whose signature is not DICT's, by raising.
         attempts: how often a call is tried.
         max_retry_after: the longest Retry-After, in seconds, that a call waits for.
         call_timeout: the longest that one attempt may take, in seconds.
@@ -101,12 +101,12 @@ class DictCaller:
     requester: str
     budget: Budget
     record: Callable[[DictCall], None]
+    sign: Callable[[etree._Element], etree._Element]
+    verify: Callable[[etree._Element], None]
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = random_module.random
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     clock: Callable[[], float] = time.monotonic
-    sign: Callable[[etree._Element], etree._Element] = lambda document: document
-    verify: Callable[[etree._Element], None] = lambda _: None
     attempts: int = 10
     max_retry_after: float = 300.0
     call_timeout: float = CALL_TIMEOUT

@@ -48,6 +48,13 @@ class DictForbiddenError(DictRejectedError):
     """403: not this participant's, or not permitted to it."""
 
 
+class SignatureRefusedError(RefusedError):
+    """A message is not signed, or not by whom and over what it must be; no byte of it is believed."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"a message's signature is refused: {why}")
+
+
 class EventLogError(RefusedError):
     """The CID event log contradicts itself or cannot be paged through; the CID file is needed instead."""
 

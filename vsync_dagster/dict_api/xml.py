@@ -2,7 +2,8 @@
 
 A message is a dataclass; the field `key_type` is the element `KeyType`. Reading follows DICT's rule for
 compatible evolution (OpenAPI, "Evolução"): unknown elements are skipped and order does not matter. The parser
-takes no DOCTYPE, no entities and nothing from the network.
+takes no DOCTYPE, no entities and nothing from the network, and a bounded size and depth. It leaves out comments, as
+signatures do: what is not signed must not part a text that is.
 """
 
 import types
@@ -31,11 +32,13 @@ def parse_document(body: bytes) -> etree._Element:
     """Parse a small XML document from a stranger.
 
     Raises:
-        MalformedMessageError: too large, not well-formed, or with a DOCTYPE.
+        MalformedMessageError: too large, too deep (over libxml2's 256 levels), not well-formed, or with a DOCTYPE.
     """
     if len(body) > MAX_DOCUMENT_BYTES:
         raise MalformedMessageError(f"an XML message of {len(body)} bytes is over {MAX_DOCUMENT_BYTES}")
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
+    )
     try:
         root = etree.fromstring(body, parser)
     except etree.XMLSyntaxError:
@@ -104,7 +107,7 @@ def _read(kind: object, element: etree._Element) -> object:
     if is_dataclass(kind) and isinstance(kind, type):
         return from_xml(kind, element)
     if len(element):
-        # `text` ends at the first comment or child: a signed value must not be cut short by one.
+        # `text` ends at the first child: a value must not be cut short by one.
         raise ValueError("not plain text")
     return _READERS[kind](element.text or "")
 

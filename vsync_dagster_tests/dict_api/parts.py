@@ -81,7 +81,7 @@ class Books:
 
 @dataclass
 class Line:
-    """A client with everything around it that a test looks at."""
+    """A client with everything around it that a test looks at; signatures have tests of their own."""
 
     http: httpx.Client
     time: FakeTime = field(default_factory=FakeTime)
@@ -96,6 +96,8 @@ class Line:
             "requester": DIRECT,
             "budget": self.books,
             "record": self.calls.append,
+            "sign": lambda document: document,
+            "verify": lambda _: None,
             "sleep": self.time.sleep,
             "random": lambda: 0.0,
             "now": self.time.now,

@@ -101,6 +101,10 @@ def test_unknown_elements_comments_and_order_do_not_matter() -> None:
     assert read(reordered) == read(document_with())
 
 
+def test_a_comment_does_not_part_a_text() -> None:
+    assert read(document_with(Name="be<!-- hidden -->fore")).name == "before"
+
+
 def test_unknown_elements_in_a_list_are_skipped() -> None:
     assert read(document_with(Parts="<New/><Part><Name>a</Name></Part>")).parts == (Part("a"),)
 
@@ -137,7 +141,7 @@ def test_times_become_utc() -> None:
         ("At", "secret"),
         ("At", "0001-01-01T00:00:00+14:00"),
         ("RequestId", "secret"),
-        ("Name", "sec<!-- hidden -->ret"),
+        ("Name", "sec<?hidden?>ret"),
         ("Name", "secret<b/>"),
     ],
 )
@@ -162,6 +166,7 @@ def test_a_missing_element_is_refused_by_name() -> None:
         b'<!DOCTYPE Sample [<!ENTITY e "secret">]><Sample>&e;</Sample>',
         b'<!DOCTYPE Sample SYSTEM "file:///etc/passwd"><Sample/>',
         b"<Sample>" + b" " * MAX_DOCUMENT_BYTES + b"</Sample>",
+        b"<Sample>" + b"<secret>" * 256 + b"</secret>" * 256 + b"</Sample>",
     ],
 )
 def test_a_document_that_is_no_plain_small_xml_is_refused(body: bytes) -> None:
