@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.dict_api.settings import DictSettings, read_dict_settings
+from vsync_dagster.reconcile.errors import EnvironmentVariableError
 
 DEFAULT_HOME = ".vsync"
 DEFAULT_TOPIC = "persistent://public/default/dict-events"
 DAGSTER_SCHEMA = "dagster"
-
-
-class EnvironmentVariableError(PermanentError):
-    """An environment variable that is needed is missing or malformed; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +46,9 @@ class Environment:
         return f"{url}{'&' if urlsplit(url).query else '?'}options={options}"
 
     @property
-    def dict_url(self) -> str:
-        """`VSYNC_DICT_URL`: the base URL of DICT's API, ending in a slash."""
-        return self._url("VSYNC_DICT_URL", ("https", "http"), "https://host:16522/api/v2/").rstrip("/") + "/"
-
-    @property
-    def dict_download_base(self) -> str | None:
-        """`VSYNC_DICT_DOWNLOAD_BASE`: the host that CID file URLs are rewritten to, if they are."""
-        name = "VSYNC_DICT_DOWNLOAD_BASE"
-        return self._url(name, ("https", "http"), "https://gateway/") if self.variables.get(name) else None
+    def dict_settings(self) -> DictSettings:
+        """How to reach DICT: `VSYNC_DICT_*` and `VSYNC_SIGNING_*`, and the files that they name."""
+        return read_dict_settings(self.variables)
 
     @property
     def storage_url(self) -> str:

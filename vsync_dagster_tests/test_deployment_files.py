@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from vsync_dagster.embedded.postgres import embedded_postgres
-from vsync_dagster.environment import DAGSTER_SCHEMA, Environment, EnvironmentVariableError
+from vsync_dagster.environment import DAGSTER_SCHEMA, Environment
+from vsync_dagster.reconcile.errors import EnvironmentVariableError
 
 ROOT = Path(__file__).parents[1]
 ISPB = "00416968"

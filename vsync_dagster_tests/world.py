@@ -1,10 +1,15 @@
 """A participant, its database and a DICT over HTTP: what a sync needs, small and quick."""
 
+import atexit
+import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,7 @@ from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.cid import EntryAttributes, compute_cid
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.resources import SyncSettings
+from vsync_dagster.simulator.certificates import Certificates
 from vsync_dagster.simulator.local_base import seed_local
 from vsync_dagster.simulator.population import generate
 from vsync_dagster.simulator.server import running_simulator
@@ -100,6 +106,14 @@ class World:
         return nullcontext(self.instance)
 
 
+@cache
+def certificates() -> Certificates:
+    """Both sides' certificates, made once in a process: RSA keys take their time."""
+    folder = tempfile.mkdtemp(prefix="vsync-test-certificates-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Certificates(Path(folder))
+
+
 @contextmanager
 def running_world(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings | None = None
@@ -108,7 +122,7 @@ def running_world(
     settings = settings or Settings(log_lag=timedelta(seconds=LAG), file_delay=timedelta(0))
     with (
         DictState(folder / "dict.sqlite", now=lambda: datetime.now(UTC)) as state,
-        running_simulator(state, settings) as url,
+        running_simulator(state, settings, certificates()) as url,
         dg.DagsterInstance.ephemeral() as instance,
     ):
         state.participants.add(ISPB)
@@ -116,8 +130,10 @@ def running_world(
             "VSYNC_HOME": str(folder / "home"),
             "VSYNC_DATABASE_URL": database.url,
             "VSYNC_DICT_URL": url,
+            **certificates().variables(ISPB),
         }
-        monkeypatch.delenv("VSYNC_PULSAR_URL", raising=False)
+        for name in [name for name in os.environ if name.startswith("VSYNC_")]:
+            monkeypatch.delenv(name)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         with database.connect() as connection:

@@ -73,7 +73,7 @@ def _comparer(
             database,
             partition.ispb,
             partition.day,
-            connection.download_base,
+            connection.downloads,
             settings.max_file_bytes,
             settings.log_lag_seconds,
             settings.sleep,

@@ -9,8 +9,7 @@ from vsync_dagster.cli.demo import demo, dev
 from vsync_dagster.cli.progress import show_progress
 from vsync_dagster.cli.simulator import simulator
 from vsync_dagster.cli.sync import sync, verify
-from vsync_dagster.environment import EnvironmentVariableError
-from vsync_dagster.reconcile.errors import VsyncError
+from vsync_dagster.reconcile.errors import EnvironmentVariableError, VsyncError
 from vsync_dagster.reconcile.status import Status
 
 BAD_USAGE = 64  # EX_USAGE of sysexits.h; 1 and 2 are taken by PARTIAL and FAILED
@@ -23,13 +22,21 @@ def cli() -> None:
 
     \b
     Environment:
-      VSYNC_DATABASE_URL        the participant's PostgreSQL
-      VSYNC_DICT_URL            DICT's API, such as https://host:16522/api/v2/
-      VSYNC_STORAGE_URL         where snapshots go: a path or an fsspec URL
-      VSYNC_PULSAR_URL          the broker; without one, events wait in the outbox
-      VSYNC_PULSAR_TOPIC        default persistent://public/default/dict-events
-      VSYNC_DICT_DOWNLOAD_BASE  the host that CID file URLs are rewritten to
-      VSYNC_HOME                embedded data and defaults, default .vsync/
+      VSYNC_DATABASE_URL             the participant's PostgreSQL
+      VSYNC_STORAGE_URL              where snapshots go: a path or an fsspec URL
+      VSYNC_PULSAR_URL               the broker; without one, events wait in the outbox
+      VSYNC_PULSAR_TOPIC             default persistent://public/default/dict-events
+      VSYNC_HOME                     embedded data and defaults, default .vsync/
+
+    \b
+      VSYNC_DICT_URL                 DICT's API, such as https://host:16522/api/v2/
+      VSYNC_DICT_CLIENT_CERT_FILE    our certificate for connections, its key in VSYNC_DICT_CLIENT_KEY_FILE
+      VSYNC_SIGNING_CERT_FILE        our certificate for signatures, its key in VSYNC_SIGNING_KEY_FILE
+      VSYNC_DICT_CA_FILE             the authorities that DICT's servers are certified by
+      VSYNC_DICT_SIGNING_CERT_FILES  the certificates that DICT signs with, parted by commas
+      VSYNC_DICT_DOWNLOAD_HOSTS      where CID files may come from; default the host of VSYNC_DICT_URL
+      VSYNC_DICT_DOWNLOAD_BASE       the host that CID file URLs are rewritten to
+      VSYNC_DICT_INSECURE            1 to verify nothing, for a DICT on this machine
     """
 
 

@@ -1,5 +1,6 @@
 """`vsync simulator`: a DICT to develop and test against."""
 
+import shlex
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,14 +26,39 @@ def simulator() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8765, show_default=True)
 @click.option("--lag", type=float, default=5.0, show_default=True, help="Seconds by which the event log lags.")
+@click.option("--server-name", multiple=True, help="A further host name for its certificate; localhost is in it.")
+@click.option("--insecure", is_flag=True, help="Plain http, no signatures: goes with VSYNC_DICT_INSECURE=1.")
 @state_option
-def serve(host: str, port: int, lag: float, state: Path | None) -> None:
-    """Serve the simulated DICT until interrupted."""
+def serve(host: str, port: int, lag: float, server_name: tuple[str, ...], insecure: bool, state: Path | None) -> None:
+    """Serve the simulated DICT until interrupted.
+
+    It takes connections over TLS from participants alone, requests that they have signed, and signs its answers; the
+    certificates are made on the first run (see `vsync simulator certificates`).
+    """
+    from vsync_dagster.simulator.certificates import Certificates
     from vsync_dagster.simulator.server import serve as serve_state
     from vsync_dagster.simulator.settings import Settings
 
-    click.echo(f"DICT simulator: VSYNC_DICT_URL=http://{host}:{port}/api/v2/", err=True)
-    serve_state(state_path(state), host, port, Settings(log_lag=timedelta(seconds=lag)))
+    path = state_path(state)
+    made = None if insecure else Certificates(certificates_folder(path), server_name)
+    scheme = "http" if insecure else "https"
+    click.echo(f"DICT simulator: VSYNC_DICT_URL={scheme}://{host}:{port}/api/v2/", err=True)
+    serve_state(path, host, port, Settings(log_lag=timedelta(seconds=lag)), made)
+
+
+@simulator.command()
+@click.option("--ispb", type=ISPB, required=True)
+@state_option
+def certificates(ispb: str, state: Path | None) -> None:
+    """Make a participant's certificates, and print the variables by which VSYNC uses them.
+
+    \b
+    eval "$(vsync simulator certificates --ispb 12345678)"
+    """
+    from vsync_dagster.simulator.certificates import Certificates
+
+    for name, value in Certificates(certificates_folder(state_path(state))).variables(ispb).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
 
 
 @simulator.command()
@@ -97,6 +123,11 @@ def state_path(state: Path | None) -> Path:
     except OSError as error:
         raise VsyncError(f"{path.parent} cannot be made: {error.strerror}") from None
     return path
+
+
+def certificates_folder(state: Path) -> Path:
+    """Return the folder of the certificates of a simulator, beside its state file."""
+    return state.absolute().parent / "certificates"
 
 
 def _now() -> datetime:

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 import psycopg
 
 from vsync_dagster.cli.options import environment
-from vsync_dagster.cli.simulator import state_path
+from vsync_dagster.cli.simulator import certificates_folder, state_path
 from vsync_dagster.embedded.broker import embedded_broker
 from vsync_dagster.embedded.postgres import embedded_postgres
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.migrate import migrate
 from vsync_dagster.reconcile.errors import RefusedError
+from vsync_dagster.simulator.certificates import Certificates
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.local_base import seed_local
 from vsync_dagster.simulator.population import generate
@@ -26,7 +27,9 @@ from vsync_dagster.simulator.state import DictState
 
 _log = logging.getLogger(__name__)
 
-PARTICIPANTS = {"99990001": "Banco Demonstração", "99990002": "Pagamentos Exemplo"}
+DIRECT = "99990001"
+# The second is an indirect participant: a process has one certificate, and speaks for itself and its indirects.
+PARTICIPANTS = {DIRECT: "Banco Demonstração", "99990002": "Pagamentos Exemplo"}
 KEYS = 20_000
 
 
@@ -53,8 +56,13 @@ def running_stack() -> Iterator[Database]:
         if not os.environ.get("VSYNC_PULSAR_URL"):
             _log.info("starting a Pulsar broker")
             os.environ["VSYNC_PULSAR_URL"] = stack.enter_context(embedded_broker(home))
-        state = stack.enter_context(DictState(state_path(None), now=_now))
-        os.environ["VSYNC_DICT_URL"] = stack.enter_context(running_simulator(state, Settings()))
+        path = state_path(None)
+        state = stack.enter_context(DictState(path, now=_now))
+        certificates = Certificates(certificates_folder(path))
+        for name in [name for name in os.environ if name.startswith("VSYNC_DICT_")]:
+            del os.environ[name]
+        os.environ.update(certificates.variables(DIRECT))
+        os.environ["VSYNC_DICT_URL"] = stack.enter_context(running_simulator(state, Settings(), certificates))
         _log.info("the simulated DICT is at %s", os.environ["VSYNC_DICT_URL"])
         database = Database(environment().database_url)
         migrate(database)
@@ -69,14 +77,15 @@ def _seed(database: Database, state: DictState) -> None:
         here = {participant.ispb for participant in participants.list_all(connection)}
     at_dict = state.participants.all().keys()
     for ispb in PARTICIPANTS:
+        via = None if ispb == DIRECT else DIRECT
         if ispb not in at_dict:
             _log.info("%s: seeding %d keys at the simulated DICT", ispb, KEYS)
-            state.participants.add(ispb)
+            state.participants.add(ispb, via=via)
             state.bulk_create(generate(ispb, KEYS, seed=1))
         if ispb not in here:
             _log.info("%s: seeding %d keys in our own base", ispb, KEYS)
             with database.connect(bulk=True) as connection:
-                participants.add(connection, ispb, name=PARTICIPANTS[ispb])
+                participants.add(connection, ispb, name=PARTICIPANTS[ispb], via=via)
                 seed_local(connection, generate(ispb, KEYS, seed=1))
                 drift(state, connection, ispb, local_tampers=TAMPERED, seed=1)
         if ispb not in at_dict:

@@ -88,7 +88,7 @@ def verify(ispb: str, as_json: bool) -> int:
 def _check_configured() -> None:
     """Complain about a missing variable before anything is begun."""
     variables = environment()
-    _ = variables.database_url, variables.dict_url, variables.pulsar_url, variables.dict_download_base
+    _ = variables.database_url, variables.pulsar_url, variables.dict_settings
 
 
 def _enabled() -> Iterable[str]:

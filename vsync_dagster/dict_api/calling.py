@@ -16,6 +16,7 @@ from vsync_dagster.dict_api.calls import DictCall
 from vsync_dagster.dict_api.errors import (
     DictAnswerError,
     DictForbiddenError,
+    DictIdentityError,
     DictNotFoundError,
     DictRejectedError,
     DictUnavailableError,
@@ -127,6 +128,7 @@ class DictCaller:
             max_ambiguous: how many failures after which DICT may have acted are followed by another attempt.
 
         Raises:
+            DictIdentityError, SignatureRefusedError: it is not DICT that answers, or not us whom it wants to talk to.
             DictUnavailableError: no answer, 5xx or 429 until no attempt was left, or Retry-After is too far away.
             DictAnswerError: the answers are not what DICT specifies, or not about what was asked.
             DictRejectedError: DICT refuses the request (403: DictForbiddenError, 404: DictNotFoundError).
@@ -155,6 +157,10 @@ class DictCaller:
     def _exchange(self, request: Request, seen: Seen) -> Answer:
         try:
             answer = exchange(self.http, request, self.clock, self.call_timeout)
+        except DictIdentityError:
+            seen.result = "CERTIFICATE_REFUSED"
+            self.budget.refund(request.policy)
+            raise
         except NoAnswerError as failure:
             seen.result = failure.what
             if not failure.sent:

@@ -9,9 +9,9 @@ class DictCall:
     """One HTTP attempt. `operation` is DICT's operationId.
 
     `result` is DICT's own word where it has one (OK, NOK, a file's status, a problem type), FOUND for an entry, a count
-    for a list, and one of the upper-case words of `vsync_dagster.dict_api.exchange.NoAnswerError` or MALFORMED where
-    there was no usable answer. `reference` is the id of a verification or file. Times are in UTC, `called_at` by our
-    clock and `response_time` by DICT's.
+    for a list, and where there was no usable answer one of the upper-case words of
+    `vsync_dagster.dict_api.exchange.NoAnswerError`, MALFORMED, SIGNATURE_REFUSED or CERTIFICATE_REFUSED. `reference` is
+    the id of a verification or file. Times are in UTC, `called_at` by our clock and `response_time` by DICT's.
     """
 
     operation: str

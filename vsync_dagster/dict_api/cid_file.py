@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 
 from vsync_dagster.dict_api.client import DictClient
-from vsync_dagster.dict_api.errors import CidFileContentError, CidFileError
+from vsync_dagster.dict_api.errors import CidFileContentError, CidFileError, CidFilePlaceError
 from vsync_dagster.dict_api.exchange import has_known_encoding
 from vsync_dagster.dict_api.messages import CidSetFile
 from vsync_dagster.reconcile.cid import CID_BYTES
@@ -26,6 +26,42 @@ _LINE_BYTES = 2 * CID_BYTES + 1
 _BLOCK_LINES = 4_096
 _FIRST_POLL, _LONGEST_POLL = 2.0, 30.0
 _LOST_STATUSES = (404, 410)
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadRule:
+    """Where CID files may come from: what is asked there is shown our certificate, and its answer is not signed.
+
+    Attributes:
+        hosts: the hosts, in lower case (`VSYNC_DICT_DOWNLOAD_HOSTS`).
+        base: scheme, host and path prefix to put in place of those of a file's URL (`VSYNC_DICT_DOWNLOAD_BASE`).
+        plain_http: whether http will do.
+    """
+
+    hosts: frozenset[str]
+    base: str | None = None
+    plain_http: bool = False
+
+    def place(self, url: str) -> httpx.URL:
+        """Return where to download the file that DICT says is at `url`.
+
+        Raises:
+            CidFileError: it is no URL.
+            CidFilePlaceError: it may not come from there.
+        """
+        try:
+            there, base = httpx.URL(url), httpx.URL(self.base or "")
+        except httpx.InvalidURL:
+            raise CidFileError("the URL of DICT's CID file is malformed; try again later") from None
+        if self.base:
+            there = base.copy_with(raw_path=base.raw_path.rstrip(b"/") + there.raw_path)
+        if there.scheme != "https" and not (self.plain_http and there.scheme == "http"):
+            raise CidFilePlaceError("DICT's CID file is not at an https URL; it is not downloaded")
+        if there.host not in self.hosts:
+            raise CidFilePlaceError(
+                f"DICT's CID file is at {there.host!r}, which is not one of VSYNC_DICT_DOWNLOAD_HOSTS"
+            )
+        return there
 
 
 def wait_for_file(
@@ -62,8 +98,8 @@ def download(
     file: CidSetFile,
     target: Path,
     *,
+    rule: DownloadRule,
     max_bytes: int,
-    download_base: str | None = None,
     attempts: int = 3,
     time_limit: float = 900.0,
     sleep: Callable[[float], None] = time.sleep,
@@ -75,9 +111,8 @@ def download(
         http: the client; it follows no redirects.
         file: what DICT says about the file.
         target: where to put it; written only when everything is right.
+        rule: where it may come from.
         max_bytes: the largest file to accept, unpacked.
-        download_base: scheme, host and path prefix to put in place of those of the file's URL
-            (`VSYNC_DICT_DOWNLOAD_BASE`).
         attempts: how often a download that breaks off or arrives altered is tried.
         time_limit: seconds that one attempt may take.
         sleep: waits between the attempts, in seconds.
@@ -86,13 +121,14 @@ def download(
     Raises:
         CidFileError: no attempt succeeded; with `ask_again` if the server no longer has the file.
         CidFileContentError: the file is larger than `max_bytes`.
+        CidFilePlaceError: the rule does not permit where it is.
         PermanentError: the disk does not take it.
     """
     if file.url is None or file.bytes is None or file.sha256 is None:
         raise CidFileError("DICT's CID file is AVAILABLE and lacks its Url, Bytes or Sha256; try again later")
     if file.bytes > max_bytes:
         raise CidFileContentError(f"the CID file has {file.bytes} bytes, more than the {max_bytes} permitted")
-    url = _download_url(file.url, download_base)
+    url = rule.place(file.url)
     part = target.with_name(target.name + ".part")
     fetching = _Download(http, url, part, file.bytes, file.sha256.lower(), time_limit, clock)
     try:
@@ -146,20 +182,6 @@ def _from_hex(digits: bytes) -> bytes:
     if 2 * len(cids) != len(digits):
         raise CidFileContentError("the CID file has a line that is not hexadecimal; nothing of it is used")
     return cids
-
-
-def _download_url(url: str, download_base: str | None) -> httpx.URL:
-    try:
-        there = httpx.URL(url)
-        base = httpx.URL(download_base) if download_base else None
-    except httpx.InvalidURL:
-        raise CidFileError("the URL of DICT's CID file is malformed; try again later") from None
-    if base is not None:
-        path = base.raw_path.rstrip(b"/") + there.raw_path
-        there = base.copy_with(raw_path=path)
-    if there.scheme not in ("http", "https") or not there.host:
-        raise CidFileError("the URL of DICT's CID file is not http or https; try again later")
-    return there
 
 
 @dataclass(frozen=True, slots=True)

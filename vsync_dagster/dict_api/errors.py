@@ -48,6 +48,10 @@ class DictForbiddenError(DictRejectedError):
     """403: not this participant's, or not permitted to it."""
 
 
+class DictIdentityError(PermanentError):
+    """The TLS connection failed over a certificate, DICT's or ours; nothing was asked."""
+
+
 class SignatureRefusedError(RefusedError):
     """A message is not signed, or not by whom and over what it must be; no byte of it is believed."""
 
@@ -73,3 +77,7 @@ class CidFileError(TransientError):
 
 class CidFileContentError(RefusedError):
     """A CID file arrived as DICT describes it, and still cannot be a set of CIDs; nothing of it is used."""
+
+
+class CidFilePlaceError(RefusedError):
+    """A CID file is at a place that it may not come from; it is not asked for there."""

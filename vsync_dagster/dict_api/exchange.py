@@ -13,11 +13,14 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from vsync_dagster.dict_api.errors import DictIdentityError
 from vsync_dagster.dict_api.xml import MAX_DOCUMENT_BYTES
 from vsync_dagster.reconcile.errors import PermanentError, VsyncError
 
 CALL_TIMEOUT = 30.0
 _LONGEST_RETRY_AFTER = 365 * 86_400.0
+# TLS 1.2 tells of a missing certificate as HANDSHAKE_FAILURE; TLS 1.3 tells when the client believes itself connected.
+_CERTIFICATE_ALERT = re.compile("ALERT.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)")
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -98,6 +101,7 @@ def exchange(http: httpx.Client, request: Request, clock: Callable[[], float], t
 
     Raises:
         NoAnswerError: no connection, no answer in time, or half an answer.
+        DictIdentityError: one side does not accept the other's certificate.
     """
     deadline = clock() + time_limit
     try:
@@ -106,12 +110,28 @@ def exchange(http: httpx.Client, request: Request, clock: Callable[[], float], t
         ) as response:
             body = _read_bounded(response, clock, deadline)
             return Answer(response.status_code, response.headers.get("Retry-After"), body)
-    except _NOT_SENT:
-        raise NoAnswerError("NO_CONNECTION", sent=False) from None
-    except httpx.TimeoutException:
-        raise NoAnswerError("TIMEOUT", sent=True) from None
-    except httpx.RequestError:
-        raise NoAnswerError("CONNECTION_LOST", sent=True) from None
+    except httpx.RequestError as error:
+        raise _no_answer(error) from None
+
+
+def _no_answer(error: httpx.RequestError) -> NoAnswerError | DictIdentityError:
+    refusal = _certificate_refusal(error)
+    if refusal is not None:
+        return DictIdentityError(f"no TLS connection with DICT: {refusal}")
+    if isinstance(error, _NOT_SENT):
+        return NoAnswerError("NO_CONNECTION", sent=False)
+    return NoAnswerError("TIMEOUT" if isinstance(error, httpx.TimeoutException) else "CONNECTION_LOST", sent=True)
+
+
+def _certificate_refusal(error: BaseException | None) -> str | None:
+    """Return who did not accept whose certificate, if that is what a connection failed over."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"its server's certificate is not accepted ({error.verify_message}); look at VSYNC_DICT_CA_FILE"
+        if isinstance(error, ssl.SSLError) and _CERTIFICATE_ALERT.search(error.reason or ""):
+            return f"it does not accept ours ({error.reason}); look at VSYNC_DICT_CLIENT_CERT_FILE"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _read_bounded(response: httpx.Response, clock: Callable[[], float], deadline: float) -> bytes:

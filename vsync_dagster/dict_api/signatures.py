@@ -5,7 +5,9 @@ and the only one read: RSA and SHA-256 over the whole document, enveloped, the c
 A signature's own KeyInfo chooses among the certificates that were trusted beforehand, and never brings a key along.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import xmlsec
 from cryptography import x509
@@ -24,6 +26,19 @@ _ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
 _RSA_SHA256 = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
 _SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
 _LONGEST_SERIAL = 49  # digits: RFC 5280 has 20 octets
+
+
+@dataclass(frozen=True, slots=True)
+class _Trusted:
+    key: xmlsec.Key
+    begins_at: datetime
+    ends_at: datetime
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> "_Trusted":
+        pem = certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        key = xmlsec.Key.from_memory(pem, xmlsec.constants.KeyDataFormatPem)
+        return cls(key, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
 class Signer:
@@ -57,8 +72,11 @@ class Signer:
 class Verifier:
     """Accepts documents that one of the trusted certificates has signed as a whole."""
 
-    def __init__(self, trusted: Iterable[x509.Certificate]) -> None:
-        self._keys = {(comparable(one.issuer), one.serial_number): _public_key(one) for one in trusted}
+    def __init__(
+        self, trusted: Iterable[x509.Certificate], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._trusted = {(comparable(one.issuer), one.serial_number): _Trusted.of(one) for one in trusted}
+        self._now = now
 
     def __call__(self, document: etree._Element) -> None:
         """Check the signature of a whole document, as it was parsed.
@@ -71,13 +89,17 @@ class Verifier:
         signed_info, _, key_info = _children(signature, "SignedInfo", "SignatureValue", "KeyInfo")
         _check_signed_info(signed_info, key_info)
         issuer, serial = _issuer_serial(key_info)
-        key = self._keys.get((issuer, serial))
-        if key is None:
+        trusted = self._trusted.get((issuer, serial))
+        if trusted is None:
             raise SignatureRefusedError(
                 f"it is by a certificate that is not trusted (serial number {str(serial)[:_LONGEST_SERIAL]});"
                 " DICT's own belong into VSYNC_DICT_SIGNING_CERT_FILES"
             )
-        _check_values(signature, key)
+        if not trusted.begins_at <= self._now() <= trusted.ends_at:
+            raise SignatureRefusedError(
+                f"it is by a certificate that ended on {trusted.ends_at.date()}, or begins later"
+            )
+        _check_values(signature, trusted.key)
 
 
 def _add(parent: etree._Element, name: str, **attributes: str) -> etree._Element:
@@ -91,11 +113,6 @@ def _add_reference(signed_info: etree._Element, uri: str, *algorithms: str) -> N
         _add(transforms, "Transform", Algorithm=algorithm)
     _add(reference, "DigestMethod", Algorithm=_SHA256)
     _add(reference, "DigestValue")
-
-
-def _public_key(certificate: x509.Certificate) -> xmlsec.Key:
-    pem = certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return xmlsec.Key.from_memory(pem, xmlsec.constants.KeyDataFormatPem)
 
 
 def _only_signature(document: etree._Element) -> etree._Element:

@@ -18,5 +18,9 @@ class PermanentError(VsyncError):
     """Stays until a person mends something: configuration, certificates, a request that DICT rejects."""
 
 
+class EnvironmentVariableError(PermanentError):
+    """An environment variable that is needed is missing or malformed; the text names it."""
+
+
 class RefusedError(VsyncError):
     """Not done on purpose, because doing it could damage the key directory or report something untrue."""

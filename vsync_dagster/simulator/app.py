@@ -19,11 +19,12 @@ from vsync_dagster.dict_api.messages import Problem
 from vsync_dagster.dict_api.xml import MalformedMessageError, serialize
 from vsync_dagster.simulator.call import Call, Refusal, Service
 from vsync_dagster.simulator.faults import Fault, FaultKind
+from vsync_dagster.simulator.forgery import sign_answer
 from vsync_dagster.simulator.handlers import FILES_PATH, HANDLERS, Answer, correlation_id
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.simulator.settings import Settings, Signatures
 from vsync_dagster.simulator.state import DictState
-from vsync_dagster.simulator.wire import CutResponse, ResetResponse
+from vsync_dagster.simulator.wire import CutResponse, ResetResponse, peer_name
 
 API_PATH = "/api/v2"
 _XML, _PROBLEM = "application/xml", "application/problem+xml"
@@ -58,7 +59,7 @@ def _endpoint(
     service: Service, operation: Operation, handler: Callable[[Call], Answer]
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        call = Call(service, operation, request, await request.body())
+        call = Call(service, operation, request, await request.body(), peer_name(request.scope))
         if operation is Operation.GET_CID_SET_FILE:
             # It may make the file, which takes its time.
             response = await run_in_threadpool(_answer, call, handler)
@@ -74,13 +75,13 @@ def _answer(call: Call, handler: Callable[[Call], Answer]) -> Response:
     try:
         answer = _handle(call, handler)
     except Refusal as refusal:
-        response = _problem(service, refusal)
+        response = _problem(service, refusal, call.fault)
     except Exception as error:  # noqa: BLE001 - a DICT answers 500 to whatever goes wrong inside
         # The class alone: a text could quote the entry at hand.
         _log.error("%s failed: %s", call.operation.value, type(error).__name__)
         response = _problem(service, Refusal(500))
     else:
-        response = _xml_response(service, answer.status, answer.document, _XML)
+        response = _xml_response(service, answer.status, answer.document, _XML, call.fault)
     call.settle(response.status_code)
     return response
 
@@ -141,13 +142,16 @@ def _file_response(service: Service, path: Path | None, fault: Fault | None) -> 
     return Response(content, media_type="text/plain")
 
 
-def _problem(service: Service, refusal: Refusal) -> Response:
+def _problem(service: Service, refusal: Refusal, fault: Fault | None = None) -> Response:
     document = Problem(refusal.kind, refusal.status, refusal.title, correlation_id()).to_xml()
-    response = _xml_response(service, refusal.status, document, _PROBLEM)
+    response = _xml_response(service, refusal.status, document, _PROBLEM, fault)
     if refusal.retry_after is not None:
         response.headers["Retry-After"] = str(refusal.retry_after)
     return response
 
 
-def _xml_response(service: Service, status: int, document: etree._Element, media_type: str) -> Response:
-    return Response(serialize(service.signatures.sign(document)), status, media_type=media_type)
+def _xml_response(
+    service: Service, status: int, document: etree._Element, media_type: str, fault: Fault | None
+) -> Response:
+    signed = sign_answer(document, service.signatures, None if fault is None else fault.kind)
+    return Response(serialize(signed), status, media_type=media_type)

@@ -49,12 +49,19 @@ class Service:
 
 @dataclass(slots=True)
 class Call:
-    """A call being answered. `charged` is the participant that pays for it, `fault` what it is to do wrong."""
+    """A call being answered.
+
+    Attributes:
+        certified: the ISPB of the certificate that the connection came with; None over plain http.
+        charged: the participant that pays for the call.
+        fault: what it is to do wrong.
+    """
 
     service: Service
     operation: Operation
     request: Request
     body: bytes
+    certified: str | None = None
     charged: str | None = field(default=None, init=False)
     requester: str = field(default="", init=False)
     fault: Fault | None = field(default=None, init=False)
@@ -75,13 +82,13 @@ class Call:
         if etree.QName(root).localname != message_type.__name__:
             raise Refusal(400)
         try:
-            self.service.signatures.verify(root)
+            self.service.signatures.verify(root, self.certified)
         except VsyncError:
             raise Refusal(400, "RequestSignatureInvalid") from None
         return from_xml(message_type, root)
 
     def admit(self, participant: str | None = None) -> None:
-        """Let the call in: who asks is known and may, the bucket has a token, and no error was scripted.
+        """Let the call in: who asks is known, is who they say and may, the bucket has a token, no error was scripted.
 
         `participant` is whom the message is about. Without one, the requesting participant's header is required;
         with one, the header is checked where it is sent.
@@ -91,11 +98,13 @@ class Call:
         """
         participants = self.service.state.participants
         header = self._header()
-        requester = participant if header is None else header
+        requester = (self.certified or participant) if header is None else header
         subject = requester if participant is None else participant
         if requester is None or subject is None or not _ISPB.fullmatch(subject):
             raise Refusal(400)
         if not participants.known(requester) or not participants.known(subject):
+            raise Refusal(403)
+        if self.certified not in (None, requester):
             raise Refusal(403)
         self.requester = requester
         self._charge(requester)
@@ -105,14 +114,14 @@ class Call:
             raise Refusal(self.fault.status or 500, retry_after=self.fault.retry_after)
 
     def charge_unadmitted(self) -> None:
-        """Charge a call that is refused before it says whom it is about, if its header tells who asks.
+        """Charge a call that is refused before it says whom it is about, if its certificate or header tells who asks.
 
         Raises:
             Refusal: the bucket is empty.
         """
-        header = self.request.headers.get(REQUESTER_HEADER, "")
-        if self.charged is None and self.service.state.participants.known(header):
-            self._charge(header)
+        requester = self.certified or self.request.headers.get(REQUESTER_HEADER, "")
+        if self.charged is None and self.service.state.participants.known(requester):
+            self._charge(requester)
 
     def check_may_act_for(self, participant: str) -> None:
         """Raise a 403 unless who asks is this participant, or the direct participant that acts for it."""

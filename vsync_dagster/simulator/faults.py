@@ -21,6 +21,10 @@ class FaultKind(StrEnum):
     RESET = "RESET"  # the connection is reset instead of an answer
     CUT = "CUT"  # the connection ends in the middle of the body
     GARBAGE = "GARBAGE"  # 200 (or 201) with what is no XML
+    SIGNATURE_MISSING = "SIGNATURE_MISSING"  # the answer is not signed
+    SIGNATURE_BROKEN = "SIGNATURE_BROKEN"  # it was altered after it was signed
+    SIGNATURE_BY_ANOTHER = "SIGNATURE_BY_ANOTHER"  # it is signed with another key under DICT's issuer and serial number
+    SIGNATURE_WRAPPED = "SIGNATURE_WRAPPED"  # the true answer and its signature are inside an altered one
     FILE_ERROR = "FILE_ERROR"  # createCidSetFile: the file ends as ERROR
     FILE_UNAVAILABLE = "FILE_UNAVAILABLE"  # createCidSetFile: it ends as UNAVAILABLE
     FILE_NEVER_READY = "FILE_NEVER_READY"  # createCidSetFile: it stays PROCESSING

@@ -1,15 +1,18 @@
 """Running the simulated DICT: as a process of its own, or in a thread of a demo or a test."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from vsync_dagster.simulator.app import API_PATH, create_app
+from vsync_dagster.simulator.certificates import Certificates
 from vsync_dagster.simulator.errors import SimulatorStateError
 from vsync_dagster.simulator.settings import Settings, Signatures
 from vsync_dagster.simulator.state import DictState
@@ -38,11 +41,11 @@ def serve(
     host: str,
     port: int,
     settings: Settings | None = None,
-    signatures: Signatures | None = None,
+    certificates: Certificates | None = None,
 ) -> None:
-    """Serve the state in this process until a signal (SIGINT, SIGTERM) ends it."""
+    """Serve the state in this process until a signal (SIGINT, SIGTERM) ends it; see `running_simulator`."""
     with DictState(state_path, now=_utc_now) as state:
-        config = _config(state, settings, signatures, log_level="warning")
+        config = _config(state, settings, certificates, log_level="warning")
         config.host, config.port = host, port
         uvicorn.Server(config).run()
 
@@ -51,11 +54,14 @@ def serve(
 def running_simulator(
     state: DictState,
     settings: Settings | None = None,
-    signatures: Signatures | None = None,
+    certificates: Certificates | None = None,
     *,
     port: int = 0,
 ) -> Iterator[str]:
     """Serve a state on this machine from a thread; yield the API's base URL, which ends in a slash.
+
+    With certificates it does what DICT does: it takes connections over TLS from participants alone, requests that they
+    have signed, and signs its answers. Without, it speaks plain http and signs and verifies nothing.
 
     Port 0 is any free one. On leaving, calls that hang are broken off.
 
@@ -63,13 +69,14 @@ def running_simulator(
         SimulatorStateError: the server did not start.
     """
     listener = socket.create_server((_LOCALHOST, port))
-    server = _ThreadServer(_config(state, settings, signatures, log_level="critical"))
+    server = _ThreadServer(_config(state, settings, certificates, log_level="critical"))
     thread = threading.Thread(target=server.run, args=([listener],), name="dict-simulator", daemon=True)
     thread.start()
     try:
         if not server.listening.wait(_START_SECONDS):
             raise SimulatorStateError("the DICT simulator did not start")
-        yield f"http://{_LOCALHOST}:{listener.getsockname()[1]}{API_PATH}/"
+        scheme = "http" if certificates is None else "https"
+        yield f"{scheme}://{_LOCALHOST}:{listener.getsockname()[1]}{API_PATH}/"
     finally:
         server.should_exit = True
         thread.join()
@@ -77,8 +84,9 @@ def running_simulator(
 
 
 def _config(
-    state: DictState, settings: Settings | None, signatures: Signatures | None, log_level: str
+    state: DictState, settings: Settings | None, certificates: Certificates | None, log_level: str
 ) -> uvicorn.Config:
+    signatures = Signatures() if certificates is None else certificates.signatures()
     # No access log: a path holds a CID, a query a participant, and nobody reads either.
     return uvicorn.Config(
         create_app(state, settings, signatures),
@@ -92,7 +100,17 @@ def _config(
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         headers=[("Keep-Alive", f"timeout={_KEEP_ALIVE_SECONDS}")],
         timeout_graceful_shutdown=1,
+        **({} if certificates is None else _tls(certificates)),
     )
+
+
+def _tls(certificates: Certificates) -> dict[str, Any]:
+    return {
+        "ssl_certfile": certificates.server.certificate_file,
+        "ssl_keyfile": certificates.server.key_file,
+        "ssl_ca_certs": certificates.authority_file,
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+    }
 
 
 def _utc_now() -> datetime:

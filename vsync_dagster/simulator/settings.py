@@ -40,17 +40,21 @@ def _unsigned(document: etree._Element) -> etree._Element:
     return document
 
 
-def _unverified(document: etree._Element) -> None:
-    del document
+def _unverified(document: etree._Element, ispb: str | None) -> None:
+    del document, ispb
 
 
 @dataclass(frozen=True, slots=True)
 class Signatures:
     """Signs every answer document, problems too, and verifies every request document.
 
-    `verify` raises a VsyncError for a document whose signature it does not accept; the sender is told
-    RequestSignatureInvalid.
+    Attributes:
+        sign: signs as DICT.
+        forge: signs as somebody who pretends to be DICT, for faults.
+        verify: is given a request and the ISPB of the certificate that its connection came with, and raises a
+            VsyncError for a signature that is not that participant's; the sender is told RequestSignatureInvalid.
     """
 
     sign: Callable[[etree._Element], etree._Element] = _unsigned
-    verify: Callable[[etree._Element], None] = _unverified
+    forge: Callable[[etree._Element], etree._Element] = _unsigned
+    verify: Callable[[etree._Element, str | None], None] = _unverified

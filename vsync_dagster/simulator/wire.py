@@ -51,6 +51,14 @@ class CutResponse(Response):
         await _disconnected(receive)
 
 
+def peer_name(scope: Scope) -> str | None:
+    """Return the common name of the certificate that a connection came with; None without one."""
+    transport = scope["state"].get(_TRANSPORT)
+    tls = transport.get_extra_info("ssl_object") if transport is not None else None
+    subject = (tls.getpeercert() or {}).get("subject", ()) if tls is not None else ()
+    return next((value for part in subject for name, value in part if name == "commonName"), None)
+
+
 def _transport(scope: Scope) -> asyncio.Transport:
     try:
         return cast("asyncio.Transport", scope["state"][_TRANSPORT])

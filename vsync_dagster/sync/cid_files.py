@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from vsync_dagster.dict_api.cid_file import download, read_cids, wait_for_file
+from vsync_dagster.dict_api.cid_file import DownloadRule, download, read_cids, wait_for_file
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import CidFileError, DictNotFoundError
 from vsync_dagster.dict_api.messages import CidSetFile
@@ -36,7 +36,7 @@ class CidFiles:
     database: Database
     ispb: str
     sync_day: date
-    download_base: str | None
+    downloads: DownloadRule
     max_bytes: int
     lag: float
     sleep: Callable[[float], None] = time.sleep
@@ -69,7 +69,7 @@ class CidFiles:
         created_at = _creation_time(file)
         with tempfile.TemporaryDirectory(prefix="vsync-") as folder:
             path = Path(folder) / "cids"
-            download(self.http, file, path, max_bytes=self.max_bytes, download_base=self.download_base)
+            download(self.http, file, path, rule=self.downloads, max_bytes=self.max_bytes)
             cids = read_cids(path)
         # What happened just before the file was made is in the log only after its lag.
         self.sleep(max(0.0, self.lag - (self.now() - created_at).total_seconds()))

@@ -1,16 +1,20 @@
 """A connection to DICT that speaks for one participant."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import httpx
 
 from vsync_dagster.dict_api.budget import DOCUMENTED
+from vsync_dagster.dict_api.certificates import ending_soon
+from vsync_dagster.dict_api.cid_file import DownloadRule
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import DictRejectedError
 from vsync_dagster.dict_api.exchange import http_client
+from vsync_dagster.dict_api.settings import INSECURE, DictSettings
 from vsync_dagster.environment import Environment
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.budgets import SharedBudget
@@ -26,22 +30,33 @@ class DictConnection:
 
     client: DictClient
     http: httpx.Client
-    download_base: str | None
+    downloads: DownloadRule
 
 
 @contextmanager
-def connect_dict(variables: Environment, database: Database, ispb: str, run_id: str | None) -> Iterator[DictConnection]:
+def connect_dict(
+    variables: Environment,
+    database: Database,
+    ispb: str,
+    run_id: str | None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Iterator[DictConnection]:
     """Connect as a participant, or as the direct participant that acts for it.
 
     Every call is written down, and the budgets of whoever makes the calls are kept to.
 
     Raises:
-        PermanentError: the participant is not registered, or VSYNC_DICT_URL is missing or malformed.
+        EnvironmentVariableError: a variable that concerns DICT is missing or malformed.
+        PermanentError: the participant is not registered.
     """
-    url, download_base = variables.dict_url, variables.dict_download_base
+    settings = variables.dict_settings
+    _warn(settings, now())
     participant = database.retrying(lambda connection: participants.get(connection, ispb))
     requester = participant.via or participant.ispb
-    with CallRecorder(database, run_id) as recorder, http_client(url) as http:
+    with (
+        CallRecorder(database, run_id) as recorder,
+        http_client(settings.url, ssl_context=settings.ssl_context) as http,
+    ):
         budget = SharedBudget(database, requester, DOCUMENTED)
         client = DictClient(
             http,
@@ -49,12 +64,25 @@ def connect_dict(variables: Environment, database: Database, ispb: str, run_id: 
             requester=requester,
             budget=budget,
             record=recorder.record,
-            sign=lambda document: document,
-            verify=lambda _: None,
+            sign=settings.sign,
+            verify=settings.verify,
         )
         if budget.is_stale():
             _learn_limits(client)
-        yield DictConnection(client, http, download_base)
+        yield DictConnection(client, http, settings.downloads)
+
+
+def _warn(settings: DictSettings, now: datetime) -> None:
+    if settings.insecure:
+        _log.warning("%s=1: nothing that DICT says is verified; for a DICT on this machine only", INSECURE)
+    for certificate in ending_soon(settings.certificates, now):
+        _log.warning(
+            "the certificate %x of %s ends on %s, in %.0f days: renew it",
+            certificate.serial_number,
+            certificate.variable,
+            certificate.ends_at.date(),
+            certificate.days_left(now),
+        )
 
 
 def _learn_limits(client: DictClient) -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsync_dagster.dict_api.cid_file import download, read_cids, wait_for_file
-from vsync_dagster.dict_api.errors import CidFileContentError, CidFileError, DictNotFoundError
+from vsync_dagster.dict_api.cid_file import DownloadRule, download, read_cids, wait_for_file
+from vsync_dagster.dict_api.errors import CidFileContentError, CidFileError, CidFilePlaceError, DictNotFoundError
 from vsync_dagster.dict_api.exchange import http_client
 from vsync_dagster.dict_api.messages import CidSetFile
 from vsync_dagster.reconcile.errors import PermanentError, RefusedError, TransientError
@@ -21,6 +21,8 @@ from vsync_dagster_tests.dict_api.parts import FakeTime, Line, cid_set_file, fil
 from vsync_dagster_tests.dict_api.server import Reply, ScriptedServer
 
 CONTENT = b"".join(bytes([n] * 32).hex().encode() + b"\n" for n in range(100))
+
+HERE = DownloadRule(frozenset({"127.0.0.1"}), plain_http=True)
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def described(server: ScriptedServer, content: bytes = CONTENT, **changes: objec
 
 
 def fetch(line: Line, file: CidSetFile, target: Path, **how: object) -> None:
-    how = {"max_bytes": 10_000, "sleep": line.time.sleep} | how
+    how = {"rule": HERE, "max_bytes": 10_000, "sleep": line.time.sleep} | how
     download(line.http, file, target, **how)  # type: ignore[arg-type]
 
 
@@ -208,10 +210,53 @@ def test_a_file_without_url_size_or_hash_is_not_believed(
     assert server.received == []
 
 
-@pytest.mark.parametrize("url", ["ftp://host/a", "/files/a.cids", "http://host:x/", ""])
-def test_a_url_that_is_none_is_refused(server: ScriptedServer, line: Line, target: Path, url: str) -> None:
-    with pytest.raises(CidFileError, match="URL of DICT's CID file"):
-        fetch(line, described(server, url=url), target)
+def test_a_url_that_is_none_is_refused(server: ScriptedServer, line: Line, target: Path) -> None:
+    with pytest.raises(CidFileError, match="URL of DICT's CID file is malformed"):
+        fetch(line, described(server, url="http://host:x/"), target)
+
+
+RULE = DownloadRule(frozenset({"dict.example", "files.example"}))
+
+
+@pytest.mark.parametrize("url", ["https://dict.example:16522/a", "https://FILES.example/a?b=c"])
+def test_a_file_may_be_at_any_of_the_permitted_hosts(url: str) -> None:
+    assert str(RULE.place(url)) == url.replace("FILES", "files")
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://dict.example/a", "not at an https URL"),
+        ("ftp://dict.example/a", "not at an https URL"),
+        ("/files/a.cids", "not at an https URL"),
+        ("", "not at an https URL"),
+        ("https://evil.example/a", "'evil.example', which is not one of VSYNC_DICT_DOWNLOAD_HOSTS"),
+        ("https://dict.example.evil.example/a", "not one of"),
+        ("https://evil.example/https://dict.example/a", "not one of"),
+        ("https://dict.example@evil.example/a", "not one of"),
+        ("https://evil.example#@dict.example/a", "not one of"),
+        ("https:///a", "not one of"),
+    ],
+)
+def test_nothing_is_asked_for_elsewhere(line: Line, target: Path, url: str, why: str) -> None:
+    file = cid_set_file(url=url, bytes=1, sha256="0" * 64)
+
+    with pytest.raises(CidFilePlaceError, match=why):
+        fetch(line, file, target, rule=RULE)
+
+
+def test_plain_http_will_do_where_nothing_is_verified_but_only_there(server: ScriptedServer, line: Line) -> None:
+    assert HERE.place("http://127.0.0.1:1/a").scheme == "http"
+    with pytest.raises(CidFilePlaceError):
+        HERE.place("ftp://127.0.0.1/a")
+
+
+def test_a_redirect_is_not_followed(server: ScriptedServer, line: Line, target: Path) -> None:
+    server.answer = lambda _: Reply(302, headers={"Location": server.url + "elsewhere"})
+
+    with pytest.raises(CidFileError, match="HTTP 302"):
+        fetch(line, described(server), target)
+    assert {request.path for request in server.received} == {"/files/a.cids"}
 
 
 @pytest.mark.parametrize(
@@ -224,7 +269,7 @@ def test_a_url_is_rewritten_to_the_download_base(
     server.script(Reply(200, CONTENT))
     file = described(server, url="https://some_download_url:99/apath/dict%20file.cids?token=a%2Fb")
 
-    fetch(line, file, target, download_base=server.url.removesuffix("/api/v2/") + prefix)
+    fetch(line, file, target, rule=dataclasses.replace(HERE, base=server.url.removesuffix("/api/v2/") + prefix))
 
     (request,) = server.received
     assert request.path == path.replace(" ", "%20")
@@ -244,7 +289,7 @@ def test_a_download_host_that_is_not_there_is_a_transient_error(target: Path) ->
     time = FakeTime()
     file = cid_set_file(url="http://127.0.0.1:9/a", bytes=0, sha256="0" * 64)
     with http_client("http://127.0.0.1:9/", timeout=1) as http, pytest.raises(CidFileError, match="ConnectError"):
-        download(http, file, target, max_bytes=1, sleep=time.sleep)
+        download(http, file, target, rule=HERE, max_bytes=1, sleep=time.sleep)
     assert time.sleeps == [2.0, 4.0]
 
 
@@ -252,7 +297,7 @@ def test_the_absolute_url_goes_to_its_own_host(server: ScriptedServer, target: P
     server.script(Reply(200, CONTENT))
 
     with httpx.Client(base_url="https://dict.example.org/api/v2/", trust_env=False) as http:
-        download(http, described(server), target, max_bytes=10_000)
+        download(http, described(server), target, rule=HERE, max_bytes=10_000)
 
     assert server.received[0].path == "/files/a.cids"
 

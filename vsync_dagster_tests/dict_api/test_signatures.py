@@ -113,6 +113,11 @@ def test_certificates_rotate_one_beside_the_other() -> None:
         arrives(signed(one), both)
 
 
+@pytest.mark.parametrize("year", [1999, 3001])
+def test_a_certificate_out_of_its_time_is_refused_though_it_is_listed(year: int) -> None:
+    refused(signed(), "ended on 3000-01-01", Verifier([DICT.certificate], now=lambda: datetime(year, 1, 1, tzinfo=UTC)))
+
+
 def test_the_document_alone_may_be_referred_to_and_in_either_order() -> None:
     def without_key_info(signature: etree._Element) -> None:
         signature[0].remove(signature[0][2])

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from vsync_dagster.simulator.server import running_simulator
-from vsync_dagster.simulator.settings import Settings, Signatures
+from vsync_dagster.simulator.settings import Settings
 from vsync_dagster.simulator.state import DictState
 from vsync_dagster_tests.simulator.parts import DIRECT, INDIRECT, OTHER, Api, Clock
 
@@ -33,8 +33,8 @@ def start(state: DictState) -> Iterator[Start]:
     """Starts the simulator with other settings and returns its API."""
     with ExitStack() as stack:
 
-        def started(settings: Settings | None = None, signatures: Signatures | None = None) -> Api:
-            url = stack.enter_context(running_simulator(state, settings, signatures))
+        def started(settings: Settings | None = None) -> Api:
+            url = stack.enter_context(running_simulator(state, settings))
             return Api(stack.enter_context(httpx.Client(base_url=url, timeout=10)))
 
         yield started

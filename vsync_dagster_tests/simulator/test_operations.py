@@ -13,16 +13,12 @@ from vsync_dagster.dict_api.messages import (
     CreateSyncVerificationRequest,
     CreateSyncVerificationResponse,
     GetEntryByCidResponse,
-    Problem,
     SyncVerification,
 )
-from vsync_dagster.dict_api.xml import MalformedMessageError, from_xml, parse_document, serialize, to_xml
+from vsync_dagster.dict_api.xml import parse_document, serialize, to_xml
 from vsync_dagster.reconcile.vsync import EMPTY_VSYNC
 from vsync_dagster.simulator.buckets import DOCUMENTED
-from vsync_dagster.simulator.operations import Operation
-from vsync_dagster.simulator.settings import Signatures
 from vsync_dagster.simulator.state import DictState
-from vsync_dagster_tests.simulator.conftest import Start
 from vsync_dagster_tests.simulator.parts import (
     DIRECT,
     HEADER,
@@ -205,25 +201,3 @@ def test_what_goes_wrong_inside_is_a_500_without_a_word_of_it(
     assert problem(answer) == (500, "InternalServerError")
     assert caplog.messages == ["getEntryByCid failed: ValueError"]
     assert state.buckets.level(DIRECT, "CIDS_ENTRIES_READ", DOCUMENTED["CIDS_ENTRIES_READ"]) == 36_000
-
-
-def test_answers_are_signed_problems_too_and_requests_verified(start: Start, state: DictState) -> None:
-    def sign(document: etree._Element) -> etree._Element:
-        etree.SubElement(document, "Signature").text = "signed"
-        return document
-
-    def verify(document: etree._Element) -> None:
-        if document.find("Signature") is None:
-            raise MalformedMessageError("unsigned")
-
-    api = start(signatures=Signatures(sign, verify))
-    unsigned = api.post("sync-verifications/", verification())
-    assert problem(unsigned) == (400, "RequestSignatureInvalid")
-    signed = sign(to_xml(verification()))
-    answer = _post(api, serialize(signed))
-    assert answer.status_code == 201
-    for one in (unsigned, answer, api.get("policies/")):
-        assert parse_document(one.content).findtext("{*}Signature") == "signed"
-    assert from_xml(CreateSyncVerificationResponse, parse_document(answer.content)).sync_verification.result == "OK"
-    assert state.calls.total(Operation.CREATE_SYNC_VERIFICATION) == 2
-    assert Problem.from_xml(parse_document(unsigned.content)).status == 400

@@ -1,0 +1,130 @@
+"""Certificates and keys in PEM files, as the environment variables name them, and how long they still last.
+
+An error names the variable and never the file, its content or a password.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from vsync_dagster.reconcile.errors import EnvironmentVariableError
+
+RENEW_WITHIN = timedelta(days=30)
+_SHORTEST_RSA_KEY = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredCertificate:
+    """A certificate that an environment variable names, and when it ends."""
+
+    variable: str
+    serial_number: int
+    ends_at: datetime
+
+    def days_left(self, now: datetime) -> float:
+        """Return how many days it still lasts; negative after its end."""
+        return (self.ends_at - now) / timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class KeyPair:
+    """A certificate, where it and its key lie, and the key's password if it has one."""
+
+    certificate: x509.Certificate
+    key: PrivateKeyTypes
+    certificate_file: Path
+    key_file: Path
+    password: bytes | None
+
+
+def ending_soon(certificates: Iterable[ConfiguredCertificate], now: datetime) -> list[ConfiguredCertificate]:
+    """Return those that end within 30 days, or have ended."""
+    return [one for one in certificates if one.ends_at - now < RENEW_WITHIN]
+
+
+def configured(variable: str, certificates: Iterable[x509.Certificate]) -> list[ConfiguredCertificate]:
+    """Return what is to be known of the certificates that a variable names."""
+    return [ConfiguredCertificate(variable, one.serial_number, one.not_valid_after_utc) for one in certificates]
+
+
+def read_certificates(variables: Mapping[str, str], name: str, what: str) -> list[x509.Certificate]:
+    """Read all certificates of the files, one or several and parted by commas, that a variable names.
+
+    Raises:
+        EnvironmentVariableError: it is not set, or a file of it holds no certificate.
+    """
+    paths = [Path(path.strip()) for path in _value(variables, name, what).split(",") if path.strip()]
+    try:
+        return [one for path in paths for one in x509.load_pem_x509_certificates(_read(path, name))]
+    except ValueError:
+        raise EnvironmentVariableError(f"{name} names a file without a certificate in PEM form") from None
+
+
+def read_key_pair(variables: Mapping[str, str], prefix: str, what: str) -> KeyPair:
+    """Read a certificate and its key: `<prefix>_CERT_FILE`, `<prefix>_KEY_FILE` and `<prefix>_KEY_PASSWORD`.
+
+    Raises:
+        EnvironmentVariableError: one is missing or cannot be read, the password is wrong, or the two do not belong
+            together.
+    """
+    name, key_name = f"{prefix}_CERT_FILE", f"{prefix}_KEY_FILE"
+    certificate = read_certificates(variables, name, what)[0]
+    key_file = Path(_value(variables, key_name, f"its key, beside {name}"))
+    key, password = _read_key(_read(key_file, key_name), key_name, variables.get(f"{prefix}_KEY_PASSWORD") or None)
+    if _public_bytes(key) != _public_bytes(certificate):
+        raise EnvironmentVariableError(f"{key_name} is the key of another certificate than that of {name}")
+    return KeyPair(certificate, key, Path(variables[name].strip()), key_file, password)
+
+
+def rsa_key(pair: KeyPair, prefix: str) -> RSAPrivateKey:
+    """Return a pair's key if it can make DICT's signatures.
+
+    Raises:
+        EnvironmentVariableError: it cannot.
+    """
+    if not isinstance(pair.key, RSAPrivateKey) or pair.key.key_size < _SHORTEST_RSA_KEY:
+        raise EnvironmentVariableError(f"{prefix}_KEY_FILE is not an RSA key of {_SHORTEST_RSA_KEY} bits or more")
+    return pair.key
+
+
+def _value(variables: Mapping[str, str], name: str, what: str) -> str:
+    value = variables.get(name, "").strip()
+    if not value:
+        raise EnvironmentVariableError(f"{name} is not set; set it to the PEM file of {what}")
+    return value
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no path"
+        raise EnvironmentVariableError(f"{name} names a file that cannot be read: {why}") from None
+
+
+def _read_key(pem: bytes, name: str, password: str | None) -> tuple[PrivateKeyTypes, bytes | None]:
+    password_name = name.replace("_FILE", "_PASSWORD")
+    if b"ENCRYPTED" not in pem:
+        # A password that is not needed any more does no harm.
+        return _load_key(pem, None, f"{name} names a file without a private key in PEM form"), None
+    if password is None:
+        raise EnvironmentVariableError(f"{password_name} is not set, and the key of {name} is encrypted")
+    secret = password.encode()
+    return _load_key(pem, secret, f"{password_name} does not open the key of {name}"), secret
+
+
+def _load_key(pem: bytes, password: bytes | None, otherwise: str) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(pem, password)
+    except (ValueError, TypeError):
+        raise EnvironmentVariableError(otherwise) from None
+
+
+def _public_bytes(holder: x509.Certificate | PrivateKeyTypes) -> bytes:
+    return holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

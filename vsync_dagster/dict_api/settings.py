@@ -1,0 +1,158 @@
+"""What the environment variables say of DICT, read and validated together, before anything is begun.
+
+Everything that makes a call trustworthy is required. `VSYNC_DICT_INSECURE=1` waives it where nobody else listens: on
+the loopback interface, for development against a simulator.
+"""
+
+import ipaddress
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from lxml import etree
+
+from vsync_dagster.dict_api.certificates import (
+    ConfiguredCertificate,
+    KeyPair,
+    configured,
+    read_certificates,
+    read_key_pair,
+    rsa_key,
+)
+from vsync_dagster.dict_api.cid_file import DownloadRule
+from vsync_dagster.dict_api.signatures import Signer, Verifier
+from vsync_dagster.reconcile.errors import EnvironmentVariableError
+
+INSECURE = "VSYNC_DICT_INSECURE"
+_URL, _URL_EXAMPLE = "VSYNC_DICT_URL", "https://host:16522/api/v2/"
+_BASE, _BASE_EXAMPLE = "VSYNC_DICT_DOWNLOAD_BASE", "https://gateway/arq/"
+_HOSTS = "VSYNC_DICT_DOWNLOAD_HOSTS"
+_HOST = re.compile(r"[a-z0-9.-]+")
+_CA = "VSYNC_DICT_CA_FILE"
+_CLIENT, _SIGNING = "VSYNC_DICT_CLIENT", "VSYNC_SIGNING"
+_TRUSTED = "VSYNC_DICT_SIGNING_CERT_FILES"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DictSettings:
+    """How to reach DICT, and what to show and to demand there.
+
+    Attributes:
+        url: the API's base URL, ending in a slash.
+        ssl_context: TLS 1.2 or newer, with our certificate; None for the defaults, if insecure.
+        sign: signs a request document.
+        verify: refuses an answer that is not DICT's, by raising.
+        downloads: where CID files may come from.
+        certificates: all that was configured, for warnings and metrics.
+        insecure: whether answers are believed unsigned (`VSYNC_DICT_INSECURE=1`).
+    """
+
+    url: str
+    ssl_context: ssl.SSLContext | None
+    sign: Callable[[etree._Element], etree._Element]
+    verify: Callable[[etree._Element], None]
+    downloads: DownloadRule
+    certificates: tuple[ConfiguredCertificate, ...]
+    insecure: bool
+
+
+def read_dict_settings(variables: Mapping[str, str]) -> DictSettings:
+    """Read and validate all variables that concern DICT, and the files that they name.
+
+    Raises:
+        EnvironmentVariableError: one is missing or malformed, a file cannot be used, or a certificate and a key do not
+            belong together; the text names the variable.
+    """
+    insecure = _is_insecure(variables)
+    url = _parsed(variables, _URL, _URL_EXAMPLE, insecure)
+    downloads = _downloads(variables, url, insecure)
+    base_url = url.geturl().rstrip("/") + "/"
+    if insecure:
+        return DictSettings(base_url, None, _unsigned, _unverified, downloads, (), insecure=True)
+    client = read_key_pair(variables, _CLIENT, "the certificate that is registered at DICT for connections")
+    authorities = read_certificates(variables, _CA, "the authorities that DICT's servers are certified by")
+    signing = read_key_pair(variables, _SIGNING, "the certificate that is registered at DICT for signatures")
+    trusted = read_certificates(variables, _TRUSTED, "the certificates that DICT signs with, parted by commas")
+    return DictSettings(
+        url=base_url,
+        ssl_context=_tls(client, variables[_CA]),
+        sign=Signer(signing.certificate, rsa_key(signing, _SIGNING)),
+        verify=Verifier(trusted),
+        downloads=downloads,
+        certificates=(
+            *configured(f"{_CLIENT}_CERT_FILE", [client.certificate]),
+            *configured(_CA, authorities),
+            *configured(f"{_SIGNING}_CERT_FILE", [signing.certificate]),
+            *configured(_TRUSTED, trusted),
+        ),
+        insecure=False,
+    )
+
+
+def _is_insecure(variables: Mapping[str, str]) -> bool:
+    value = variables.get(INSECURE, "")
+    if value not in ("", "0", "1"):
+        raise EnvironmentVariableError(f"{INSECURE} is malformed; it is 1, or not set")
+    return value == "1"
+
+
+def _parsed(variables: Mapping[str, str], name: str, example: str, insecure: bool) -> SplitResult:
+    """Return a variable's URL: https, or if insecure anything on this machine. It is not quoted: it can be secret."""
+    value = variables.get(name, "").strip()
+    if not value:
+        raise EnvironmentVariableError(f"{name} is not set; set it, for example, to {example}")
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        url, host = urlsplit(""), None
+    if url.scheme not in ("https", "http") or not host or url.query or url.fragment:
+        raise EnvironmentVariableError(f"{name} is malformed; it looks like {example}")
+    if insecure and not _is_loopback(host):
+        raise EnvironmentVariableError(f"{INSECURE} is for a DICT on this machine only, and {name} is elsewhere")
+    if not insecure and url.scheme != "https":
+        raise EnvironmentVariableError(f"{name} must be https; it looks like {example}")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _downloads(variables: Mapping[str, str], url: SplitResult, insecure: bool) -> DownloadRule:
+    base = _parsed(variables, _BASE, _BASE_EXAMPLE, insecure) if variables.get(_BASE) else None
+    given = {host.strip().lower() for host in variables.get(_HOSTS, "").split(",")} - {""}
+    if not all(_HOST.fullmatch(host) for host in given):
+        raise EnvironmentVariableError(f"{_HOSTS} is malformed; it is host names parted by commas, without ports")
+    default = base or url
+    return DownloadRule(
+        hosts=frozenset(given or {str(default.hostname)}),
+        base=base.geturl() if base else None,
+        plain_http=insecure,
+    )
+
+
+def _tls(client: KeyPair, ca_files: str) -> ssl.SSLContext:
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        for path in ca_files.split(","):
+            context.load_verify_locations(path.strip())
+        context.load_cert_chain(client.certificate_file, client.key_file, client.password)
+    except (ssl.SSLError, OSError):
+        # All were read just now: what is left are keys too short for OpenSSL's security level, and the like.
+        raise EnvironmentVariableError(f"{_CLIENT}_CERT_FILE or {_CA} is not accepted by OpenSSL") from None
+    return context
+
+
+def _unsigned(document: etree._Element) -> etree._Element:
+    return document
+
+
+def _unverified(document: etree._Element) -> None:
+    del document
