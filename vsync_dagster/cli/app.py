@@ -7,6 +7,7 @@ import click
 from vsync_dagster.cli.data import migrate, participants, reports, review
 from vsync_dagster.cli.demo import demo, dev
 from vsync_dagster.cli.progress import show_progress
+from vsync_dagster.cli.roles import roles
 from vsync_dagster.cli.simulator import simulator
 from vsync_dagster.cli.sync import sync, verify
 from vsync_dagster.reconcile.errors import EnvironmentVariableError, VsyncError
@@ -40,7 +41,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, dev, migrate, participants, sync, verify, reports, review, simulator):
+for command in (demo, dev, migrate, roles, participants, sync, verify, reports, review, simulator):
     cli.add_command(command)
 
 

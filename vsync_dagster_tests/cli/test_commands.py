@@ -4,6 +4,7 @@ import json
 import time
 from uuid import UUID
 
+from vsync_dagster.local_db import roles
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.operations import Operation
@@ -108,6 +109,15 @@ def test_verify_asks_and_changes_no_key(world: World, synced: Command) -> None:
 
 def test_migrate_says_what_it_did(synced: Command) -> None:
     assert synced("migrate").out == "the tables are up to date\n"
+
+
+def test_roles_are_applied_or_printed_for_a_dba(world: World, synced: Command) -> None:
+    applied = synced("roles", "apply")
+    printed = synced("roles", "sql", VSYNC_DATABASE_URL=None)
+
+    assert (applied.status, printed.status) == (0, 0), applied.err + printed.err
+    assert printed.out.encode() == roles.sql()
+    assert world.sql("select has_table_privilege('vsync_auditor', 'sync_reports', 'select')") == [(True,)]
 
 
 def test_the_simulator_is_filled_and_moved_from_the_command_line(world: World, synced: Command) -> None:

@@ -1,0 +1,90 @@
+-- What each role may do. Applied by `vsync roles apply`, or printed by `vsync roles sql` for a DBA to read and run;
+-- again after every `vsync migrate`. Applying it again changes nothing.
+--
+-- The roles are groups without a login, and hold for the whole server: a DBA grants them to logins. They own nothing.
+-- The tables belong to whoever runs `vsync migrate`, who is none of them: an owner can disable triggers, and with
+-- them what keeps reports as they were written.
+
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['vsync_application', 'vsync_compliance', 'vsync_auditor', 'vsync_retention'] loop
+        begin
+            if not exists (select from pg_roles where rolname = name) then
+                execute format('create role %I nologin', name);
+            end if;
+        exception when duplicate_object or unique_violation then
+            null; -- made by somebody else at this moment
+        end;
+        execute format('grant connect on database %I to %I', current_database(), name);
+    end loop;
+    -- A batch of fixes is staged in a temporary table.
+    execute format('grant temporary on database %I to vsync_application', current_database());
+end
+$$;
+
+grant usage on schema public to vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
+
+-- What stands below is all that the roles may do, whatever an earlier version of this file has granted.
+revoke all on
+    cid_events,
+    cid_files,
+    dict_budgets,
+    dict_calls,
+    entries,
+    fixes,
+    looked_up_entries,
+    manual_review_queue,
+    outbox,
+    participants,
+    schema_migrations,
+    sync_reports,
+    sync_state
+from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
+
+
+-- vsync_application: the sync. Deletes no key; changes and deletes no report and no row of a trail.
+
+grant select, insert, update on entries to vsync_application;
+-- Only the triggers on `entries` write the history of CIDs.
+grant select on cid_events to vsync_application;
+grant select, insert on dict_calls, sync_reports to vsync_application;
+-- A run that tries a fix again replaces what it kept of it, unless it was applied.
+grant select, insert, update (key_type, entry_id, outcome, error, created_at) on fixes to vsync_application;
+grant select, insert, delete on looked_up_entries to vsync_application;
+-- Puts rows up for review, and closes what a change has answered; does not say who decided.
+grant select, insert, update (status, reviewed_at, action_taken) on manual_review_queue to vsync_application;
+grant select, insert, update (published_at, attempts, last_error) on outbox to vsync_application;
+grant select, insert, update on cid_files, dict_budgets, sync_state to vsync_application;
+grant select, insert, update (name, via, enabled) on participants to vsync_application;
+grant select on schema_migrations to vsync_application;
+
+-- Dagster makes and changes its own tables.
+grant usage, create on schema dagster to vsync_application;
+grant all on all tables in schema dagster to vsync_application;
+grant all on all sequences in schema dagster to vsync_application;
+
+
+-- vsync_compliance: reads what a person decides about, and what a decision rests on.
+
+grant select on
+    cid_events, dict_calls, fixes, manual_review_queue, outbox, participants, sync_reports, sync_state
+to vsync_compliance;
+-- Whether a row still is what was put up for review, without the owner's data.
+grant select (entry_id, key_type, participant_ispb, cid, status, created_at, updated_at, deleted_at) on entries
+to vsync_compliance;
+
+
+-- vsync_auditor: reads what was done and how it was proved, and no key.
+
+grant select on
+    cid_events, cid_files, dict_calls, fixes, outbox, participants, schema_migrations, sync_reports, sync_state
+to vsync_auditor;
+grant select (
+    id, entry_id, participant_ispb, key_type, cid, reason, status, evidence, run_id, reviewed_by, reviewed_at,
+    action_taken, created_at
+) on manual_review_queue to vsync_auditor;
+
+
+-- vsync_retention: deletes what is older than it must be kept.
