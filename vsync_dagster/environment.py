@@ -1,5 +1,6 @@
 """The environment variables that configure VSYNC, read where they are needed and checked when they are read."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from vsync_dagster.reconcile.errors import EnvironmentVariableError
 DEFAULT_HOME = ".vsync"
 DEFAULT_TOPIC = "persistent://public/default/dict-events"
 DAGSTER_SCHEMA = "dagster"
+_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,21 @@ class Environment:
         return read_dict_settings(self.variables)
 
     @property
+    def encryption_keys(self) -> tuple[bytes, ...]:
+        """`VSYNC_ENCRYPTION_KEYS`: 32 bytes each in url-safe base64, separated by commas, the newest first."""
+        name = "VSYNC_ENCRYPTION_KEYS"
+        value = self.variables.get(name)
+        if not value:
+            raise EnvironmentVariableError(f"{name} is not set; `vsync keys generate` makes a key for it")
+        keys = tuple(_decoded(text.strip()) for text in value.split(","))
+        if any(len(key) != _KEY_BYTES for key in keys):
+            # Not quoted: it is a secret.
+            raise EnvironmentVariableError(
+                f"{name} is malformed; it holds keys of 32 bytes in url-safe base64, separated by commas, newest first"
+            )
+        return keys
+
+    @property
     def storage_url(self) -> str:
         """`VSYNC_STORAGE_URL`: where snapshots go, a path or an fsspec URL."""
         return self.variables.get("VSYNC_STORAGE_URL") or str(self.home / "snapshots")
@@ -78,3 +95,11 @@ class Environment:
             # The value is not quoted: it can hold a password.
             raise EnvironmentVariableError(f"{name} is malformed; it looks like {example}")
         return value
+
+
+def _decoded(text: str) -> bytes:
+    """Return the bytes of url-safe base64, with or without its padding; none where it is something else."""
+    try:
+        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return b""

@@ -16,6 +16,7 @@ from pydantic import Field
 from vsync_dagster.environment import Environment
 from vsync_dagster.events.relay import RelayResult, relay
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.reconcile.errors import PermanentError
 from vsync_dagster.reconcile.status import SyncType
 from vsync_dagster.store import SnapshotStore
@@ -33,6 +34,10 @@ class LocalDatabase(dg.ConfigurableResource[None]):
     def database(self) -> Database:
         """Return the database; nothing is connected yet."""
         return Database(environment().database_url)
+
+    def cipher(self) -> Cipher:
+        """Return what encrypts entries that are kept outside of `entries` (`VSYNC_ENCRYPTION_KEYS`)."""
+        return Cipher(environment().encryption_keys)
 
 
 class Snapshots(dg.ConfigurableResource[None]):

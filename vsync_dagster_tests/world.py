@@ -1,6 +1,7 @@
 """A participant, its database and a DICT over HTTP: what a sync needs, small and quick."""
 
 import atexit
+import base64
 import os
 import shutil
 import tempfile
@@ -36,6 +37,7 @@ ISPB = "12345678"
 DAY = date(2026, 11, 24)
 # DICT's log lags by five seconds; here by less, on both sides alike, so that tests need not wait.
 LAG = 0.3
+ENCRYPTION_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
 _ATTRIBUTES = """
 select entry_id, key_type, key, owner_tax_id, owner_name, owner_trade_name, participant_ispb, branch, account_number,
@@ -131,6 +133,7 @@ def running_world(
             "VSYNC_DATABASE_URL": database.url,
             "VSYNC_DICT_URL": url,
             **certificates().variables(ISPB),
+            "VSYNC_ENCRYPTION_KEYS": ENCRYPTION_KEY,
         }
         for name in [name for name in os.environ if name.startswith("VSYNC_")]:
             monkeypatch.delenv(name)

@@ -9,7 +9,6 @@ import polars as pl
 
 from vsync_dagster.assets.common import asset_of_sync, partition_of
 from vsync_dagster.assets.discrepancies import discrepancies
-from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.fixes import FixRecord
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA
@@ -43,7 +42,7 @@ def applied_fixes(
         records = planned(todo)
     else:
         records = _repair(
-            context.run.run_id, partition, todo, bacen.facts(DictFacts), local_database.database(), dict_api, settings
+            context.run.run_id, partition, todo, bacen.facts(DictFacts), local_database, dict_api, settings
         )
     with store.write("applied_fixes", partition, context.run.run_id) as snapshot:
         snapshot.table("fixes").write(record_frame(records))
@@ -57,15 +56,17 @@ def _repair(
     partition: SyncPartition,
     todo: pl.DataFrame,
     compared: DictFacts,
-    database: Database,
+    local_database: LocalDatabase,
     dict_api: DictApi,
     settings: SyncSettings,
 ) -> list[FixRecord]:
+    database, cipher = local_database.database(), local_database.cipher()
     with dict_api.connect(database, partition.ispb, run_id) as connection:
         watch = RemovalWatch(connection.client, compared.read_until, settings.log_lag_seconds, time.monotonic)
         repair = Repair(
             connection.client,
             database,
+            cipher,
             watch,
             run_id,
             partition.ispb,

@@ -67,6 +67,7 @@ def _comparer(
     return Comparer(
         client=connection.client,
         database=database,
+        cipher=local_database.cipher(),
         files=CidFiles(
             connection.client,
             connection.http,

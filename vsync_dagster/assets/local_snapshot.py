@@ -33,6 +33,7 @@ def local_snapshot(
     """
     started_at = datetime.now(UTC)
     partition, database = partition_of(context), local_database.database()
+    local_database.cipher()  # that there is one is known before anything is begun
     write_spooled(environment().home, database)
 
     def take() -> tuple[LocalSnapshotFacts, LocalFacts]:

@@ -6,6 +6,7 @@ import click
 
 from vsync_dagster.cli.data import migrate, participants, reports, review
 from vsync_dagster.cli.demo import demo, dev
+from vsync_dagster.cli.keys import keys
 from vsync_dagster.cli.progress import show_progress
 from vsync_dagster.cli.roles import roles
 from vsync_dagster.cli.simulator import simulator
@@ -24,6 +25,7 @@ def cli() -> None:
     \b
     Environment:
       VSYNC_DATABASE_URL             the participant's PostgreSQL
+      VSYNC_ENCRYPTION_KEYS          32 bytes each in url-safe base64, comma-separated, newest first
       VSYNC_STORAGE_URL              where snapshots go: a path or an fsspec URL
       VSYNC_PULSAR_URL               the broker; without one, events wait in the outbox
       VSYNC_PULSAR_TOPIC             default persistent://public/default/dict-events
@@ -41,7 +43,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, dev, migrate, roles, participants, sync, verify, reports, review, simulator):
+for command in (demo, dev, migrate, roles, keys, participants, sync, verify, reports, review, simulator):
     cli.add_command(command)
 
 

@@ -5,12 +5,14 @@ from uuid import UUID
 
 import click
 
-from vsync_dagster.cli.options import ISPB, database, json_option
+from vsync_dagster.cli.options import ISPB, database, environment, json_option
 from vsync_dagster.cli.output import print_report, report_json
+from vsync_dagster.local_db import fix_details
 from vsync_dagster.local_db import migrate as migrations
 from vsync_dagster.local_db import participants as participant_table
 from vsync_dagster.local_db import reports as report_table
 from vsync_dagster.local_db import review as review_queue
+from vsync_dagster.local_db.encryption import Cipher
 
 
 @click.command()
@@ -82,6 +84,24 @@ def show_report(report_id: UUID, as_json: bool) -> None:
         click.echo(json.dumps(report_json(report)))
     else:
         print_report(report)
+
+
+@reports.command("details")
+@click.argument("report_id", metavar="ID", type=click.UUID)
+def show_details(report_id: UUID) -> None:
+    """Print each entry that the report's run has changed, before and after: a JSON object a line, in the clear.
+
+    Needs VSYNC_ENCRYPTION_KEYS.
+    """
+    cipher = Cipher(environment().encryption_keys)
+    with database().connect() as connection:
+        report = report_table.get(connection, report_id)
+        if report is None:
+            raise click.UsageError(f"there is no report {report_id}; `vsync report list` lists them")
+        details = fix_details.of_run(connection, cipher, report.run_id)
+    for detail in details:
+        told = {"kind": detail.kind, "cid": detail.cid.hex(), "before": detail.before, "after": detail.after}
+        click.echo(json.dumps(told, ensure_ascii=False))
 
 
 @click.group()

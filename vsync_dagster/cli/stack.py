@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
+from vsync_dagster.cli.keys import key_of_home
 from vsync_dagster.cli.options import environment
 from vsync_dagster.cli.simulator import certificates_folder, state_path
 from vsync_dagster.embedded.broker import embedded_broker
@@ -48,11 +49,14 @@ def running_stack() -> Iterator[Database]:
     talks to another DICT than the simulated one.
     """
     home = environment().home
+    if os.environ.get("VSYNC_DATABASE_URL"):
+        _ = environment().encryption_keys  # a given database is encrypted with given keys, or not begun with
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         if not os.environ.get("VSYNC_DATABASE_URL"):
             _log.info("starting PostgreSQL")
             os.environ["VSYNC_DATABASE_URL"] = stack.enter_context(embedded_postgres(home))
+            os.environ.setdefault("VSYNC_ENCRYPTION_KEYS", key_of_home(home))
         if not os.environ.get("VSYNC_PULSAR_URL"):
             _log.info("starting a Pulsar broker")
             os.environ["VSYNC_PULSAR_URL"] = stack.enter_context(embedded_broker(home))

@@ -88,7 +88,7 @@ def verify(ispb: str, as_json: bool) -> int:
 def _check_configured() -> None:
     """Complain about a missing variable before anything is begun."""
     variables = environment()
-    _ = variables.database_url, variables.pulsar_url, variables.dict_settings
+    _ = variables.database_url, variables.pulsar_url, variables.dict_settings, variables.encryption_keys
 
 
 def _enabled() -> Iterable[str]:

@@ -130,6 +130,18 @@ UPDATE_ENTRIES = SQL(
     """
 ).format(set_entry=_SET_ENTRY)
 
+# The rows that the fixes of the batch are about, whole. Locked: what is read is what is then written over.
+ROWS_BEFORE = """
+select b.n, row_to_json(e) from fix_batch b join entries e on e.entry_id = b.entry_id
+where b.kind = %(kind)s and b.outcome is null
+order by e.entry_id
+for update of e
+"""
+ROWS_AFTER = """
+select b.n, b.kind, b.cid, row_to_json(e) from fix_batch b join entries e on e.entry_id = b.entry_id
+where b.outcome = 'APPLIED' order by b.n
+"""
+
 PARK_ENTRIES = SQL(
     """
     update entries e set status = 'PENDING'

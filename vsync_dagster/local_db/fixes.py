@@ -9,10 +9,13 @@ from uuid import UUID
 import psycopg
 from psycopg.sql import Composed
 
+from vsync_dagster.local_db import fix_details
 from vsync_dagster.local_db import fix_statements as statements
 from vsync_dagster.local_db.database import Connection
+from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.entry_columns import entry_values
 from vsync_dagster.local_db.errors import describe, is_transient
+from vsync_dagster.local_db.fix_details import FixDetail
 from vsync_dagster.reconcile.entry import Entry
 
 CREATE = "CREATE"
@@ -67,22 +70,23 @@ class FixRecord:
     error: str | None
 
 
-def apply_batch(conn: Connection, run_id: str, ispb: str, batch: Sequence[Fix]) -> list[FixResult]:
+def apply_batch(conn: Connection, cipher: Cipher, run_id: str, ispb: str, batch: Sequence[Fix]) -> list[FixResult]:
     """Apply fixes in the caller's transaction and return how each ended, in the batch's order.
 
-    Entries, CID events (by trigger), outbox events and `fixes` rows are written together or not at all. Applying a
-    batch again changes nothing and adds nothing. Updates go first: they may free a key that a creation needs.
+    Entries, CID events (by trigger), outbox events, `fixes` and, encrypted, what the rows were before and after are
+    written together or not at all. Applying a batch again changes nothing and adds nothing. Updates go first: they
+    may free a key that a creation needs.
 
     Raises:
         DatabaseUnavailableError, DatabaseError: (from `Database.connect`) roll back and, if transient, start over.
         ValueError: an UPDATE that does not say what was compared.
     """
     _stage(conn, ispb, batch)
-    _apply_updates(conn)
-    _apply_creations(conn)
+    before = _apply_updates(conn) | _apply_creations(conn)
     conn.execute(statements.MARK_LEFT_OVER)
     for statement in (statements.RECORD_FIXES, statements.WRITE_OUTBOX):
         conn.execute(statement, {"run_id": run_id, "ispb": ispb})
+    fix_details.keep(conn, cipher, run_id, _details(conn, ispb, before))
     results = [FixResult(*row) for row in conn.execute(statements.RESULTS)]
     conn.execute(statements.DROP_BATCH)
     return results
@@ -141,13 +145,23 @@ def _objection(fix: Fix, ispb: str, seen: Counter[object]) -> str | None:
     return None
 
 
-def _apply_updates(conn: Connection) -> None:
+Rows = dict[int, dict[str, Any]]
+"""Rows of `entries` by column, under the place of their fix in the batch."""
+
+
+def _apply_updates(conn: Connection) -> Rows:
+    """Apply the updates that still can be, and return their rows as they were."""
     conn.execute(statements.JUDGE_UPDATES)
     conn.execute(statements.REFUSE_UPDATES_TO_TAKEN_CIDS)
     conn.execute(statements.REFUSE_UPDATES_TO_TAKEN_KEYS)
+    before = _rows_before(conn, UPDATE)
     colliding = _write(conn, statements.UPDATE_ENTRIES, _waiting(conn, statements.WAITING_UPDATES))
-    if not colliding:
-        return
+    if colliding:
+        _apply_colliding(conn, colliding)
+    return before
+
+
+def _apply_colliding(conn: Connection, colliding: dict[int, str]) -> None:
     # Rows that swap keys or CIDs among themselves collide whatever the order. Taken out of the active set first,
     # they do not.
     try:
@@ -159,15 +173,27 @@ def _apply_updates(conn: Connection) -> None:
         _mark_failed(conn, colliding)
 
 
-def _apply_creations(conn: Connection) -> None:
+def _apply_creations(conn: Connection) -> Rows:
+    """Apply the creations that still can be, and return the pending rows that they completed as those were."""
     conn.execute(statements.JUDGE_CREATIONS)
     conn.execute(statements.REFUSE_CREATIONS_OF_TAKEN_CIDS)
     conn.execute(statements.CHOOSE_PENDING)
+    before = _rows_before(conn, CREATE)
     for statement, waiting in (
         (statements.PROMOTE_ENTRIES, statements.WAITING_PROMOTIONS),
         (statements.INSERT_ENTRIES, statements.WAITING_INSERTS),
     ):
         _mark_failed(conn, _write(conn, statement, _waiting(conn, waiting)))
+    return before
+
+
+def _rows_before(conn: Connection, kind: str) -> Rows:
+    return dict(conn.execute(statements.ROWS_BEFORE, {"kind": kind}).fetchall())
+
+
+def _details(conn: Connection, ispb: str, before: Rows) -> list[FixDetail]:
+    rows = conn.execute(statements.ROWS_AFTER)
+    return [FixDetail(ispb, kind, cid, before.get(number), after) for number, kind, cid, after in rows]
 
 
 def _waiting(conn: Connection, query: Composed) -> list[int]:

@@ -33,6 +33,7 @@ revoke all on
     dict_budgets,
     dict_calls,
     entries,
+    fix_details,
     fixes,
     looked_up_entries,
     manual_review_queue,
@@ -52,7 +53,10 @@ grant select on cid_events to vsync_application;
 grant select, insert on dict_calls, sync_reports to vsync_application;
 -- A run that tries a fix again replaces what it kept of it, unless it was applied.
 grant select, insert, update (key_type, entry_id, outcome, error, created_at) on fixes to vsync_application;
-grant select, insert, delete on looked_up_entries to vsync_application;
+grant select, insert, delete, update (key_id, ciphertext, looked_up_at, expires_at) on looked_up_entries
+to vsync_application;
+-- Only encrypted again with another key; a trigger sees to it.
+grant select, insert, update (key_id, ciphertext) on fix_details to vsync_application;
 -- Puts rows up for review, and closes what a change has answered; does not say who decided.
 grant select, insert, update (status, reviewed_at, action_taken) on manual_review_queue to vsync_application;
 grant select, insert, update (published_at, attempts, last_error) on outbox to vsync_application;
@@ -69,7 +73,7 @@ grant all on all sequences in schema dagster to vsync_application;
 -- vsync_compliance: reads what a person decides about, and what a decision rests on.
 
 grant select on
-    cid_events, dict_calls, fixes, manual_review_queue, outbox, participants, sync_reports, sync_state
+    cid_events, dict_calls, fix_details, fixes, manual_review_queue, outbox, participants, sync_reports, sync_state
 to vsync_compliance;
 -- Whether a row still is what was put up for review, without the owner's data.
 grant select (entry_id, key_type, participant_ispb, cid, status, created_at, updated_at, deleted_at) on entries
@@ -81,6 +85,8 @@ to vsync_compliance;
 grant select on
     cid_events, cid_files, dict_calls, fixes, outbox, participants, schema_migrations, sync_reports, sync_state
 to vsync_auditor;
+-- That there are details, and their digests; not what to decrypt.
+grant select (run_id, participant_ispb, kind, cid, key_id, digest, created_at) on fix_details to vsync_auditor;
 grant select (
     id, entry_id, participant_ispb, key_type, cid, reason, status, evidence, run_id, reviewed_by, reviewed_at,
     action_taken, created_at

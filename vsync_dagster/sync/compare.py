@@ -11,6 +11,7 @@ import polars as pl
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.local_db import entries, ledger, lookups, sync_state
 from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.entries import LocalEntry
 from vsync_dagster.reconcile.discrepancies import DICT_ONLY_SCHEMA, LOCAL_ONLY_SCHEMA
 from vsync_dagster.reconcile.look_up import Found
@@ -45,6 +46,7 @@ class Comparer:
 
     client: DictClient
     database: Database
+    cipher: Cipher
     files: CidFiles
     ispb: str
     ours: LocalFacts
@@ -131,7 +133,7 @@ class Comparer:
         stored = dict(self.tampered.select("cid", "key_type").rows())
         only_theirs = {cid: found.key_type for found in dict_sets for cid in found.difference.only_theirs} | stored
         only_ours = {cid: found for found in dict_sets for cid in found.difference.only_ours}
-        outcomes = look_up_all(self.client, self.database, self.ispb, only_theirs)
+        outcomes = look_up_all(self.client, self.database, self.cipher, self.ispb, only_theirs)
         holders = self._holders(outcomes)
         moved = frozenset[bytes]().union(*(found.moved for found in dict_sets))
         moved |= self._changed_here([*only_theirs, *only_ours], holders)
@@ -157,7 +159,8 @@ class Comparer:
         looked_up = [cid for cid, found in outcomes.items() if found is Found.FOUND]
 
         def read(connection: Connection) -> dict[bytes, LocalEntry]:
-            keys = {cid: entry.key for cid, entry in lookups.staged(connection, self.ispb, looked_up).items()}
+            found = lookups.staged(connection, self.cipher, self.ispb, looked_up)
+            keys = {cid: entry.key for cid, entry in found.items()}
             rows = entries.local_entries_for_keys(connection, self.ispb, keys.values())
             by_key = {row.key: row for row in rows if row.status == "ACTIVE"}
             holders = {cid: by_key[key] for cid, key in keys.items() if key in by_key}

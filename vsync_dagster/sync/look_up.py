@@ -7,6 +7,7 @@ from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.lookup import look_up
 from vsync_dagster.local_db import lookups
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.reconcile.entry import Entry
 from vsync_dagster.reconcile.look_up import Found
 
@@ -15,13 +16,18 @@ _log = logging.getLogger(__name__)
 _STAGE_EVERY = 500
 
 
-def look_up_all(client: DictClient, database: Database, ispb: str, cids: Collection[bytes]) -> dict[bytes, Found]:
+def look_up_all(
+    client: DictClient, database: Database, cipher: Cipher, ispb: str, cids: Collection[bytes]
+) -> dict[bytes, Found]:
     """Look up CIDs and keep the entries found in `looked_up_entries`; returns how each look-up ended.
 
     A CID names its content, so an entry that an earlier run looked up is not asked for again (each costs budget).
     What has been paid for is kept even when a later look-up fails.
     """
-    known = database.retrying(lambda connection: lookups.known_cids(connection, ispb, list(cids)))
+    expired = database.retrying(lookups.delete_expired, bulk=True)
+    if expired:
+        _log.info("forgot %d looked-up entries that nobody applied in time", expired)
+    known = database.retrying(lambda connection: lookups.known_cids(connection, cipher, ispb, list(cids)))
     outcomes = dict.fromkeys(known, Found.FOUND)
     left = [cid for cid in cids if cid not in outcomes]
     found: list[Entry] = []
@@ -31,14 +37,14 @@ def look_up_all(client: DictClient, database: Database, ispb: str, cids: Collect
             if result.entry is not None:
                 found.append(result.entry)
             if len(found) >= _STAGE_EVERY:
-                _stage(database, found)
+                _stage(database, cipher, found)
                 _log.info("looked up %d of %d CIDs", number, len(left))
     finally:
-        _stage(database, found)
+        _stage(database, cipher, found)
     return outcomes
 
 
-def _stage(database: Database, found: list[Entry]) -> None:
+def _stage(database: Database, cipher: Cipher, found: list[Entry]) -> None:
     if found:
-        database.retrying(lambda connection: lookups.stage(connection, found))
+        database.retrying(lambda connection: lookups.stage(connection, cipher, found))
         found.clear()

@@ -17,6 +17,7 @@ from vsync_dagster.dict_api.event_log import read_events
 from vsync_dagster.dict_api.lookup import LookUp, look_up
 from vsync_dagster.local_db import fixes, lookups, review
 from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.fixes import Fix, FixRecord, FixResult
 from vsync_dagster.local_db.review import ReviewItem
 from vsync_dagster.reconcile.discrepancies import Kind
@@ -81,6 +82,7 @@ class Repair:
 
     client: DictClient
     database: Database
+    cipher: Cipher
     watch: RemovalWatch
     run_id: str
     ispb: str
@@ -113,7 +115,7 @@ class Repair:
         return self.database.retrying(in_one_transaction)
 
     def _write(self, connection: Connection, rows: list[Row], gone: frozenset[bytes]) -> list[FixRecord]:
-        entries = lookups.staged(connection, self.ispb, [row["dict_cid"] for row in rows])
+        entries = lookups.staged(connection, self.cipher, self.ispb, [row["dict_cid"] for row in rows])
         objections = {row["dict_cid"]: _objection(row, entries, gone) for row in rows}
         refused = [_record(row, *objection) for row in rows if (objection := objections[row["dict_cid"]])]
         for record in refused:
@@ -122,7 +124,7 @@ class Repair:
         fixes.record(connection, self.run_id, self.ispb, refused)
         ready = [row for row in rows if objections[row["dict_cid"]] is None]
         batch = [_fix(row, entries[row["dict_cid"]]) for row in ready]
-        results = fixes.apply_batch(connection, self.run_id, self.ispb, batch)
+        results = fixes.apply_batch(connection, self.cipher, self.run_id, self.ispb, batch)
         done = [result.cid for result in results if result.outcome in (fixes.APPLIED, fixes.ALREADY)]
         lookups.delete(connection, self.ispb, done)
         return refused + [_of_result(row, result) for row, result in zip(ready, results, strict=True)]

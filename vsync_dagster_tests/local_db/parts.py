@@ -9,12 +9,14 @@ from uuid import UUID, uuid5
 from psycopg.sql import SQL
 
 from vsync_dagster.local_db.database import Connection
+from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.entry_columns import ENTRY_COLUMNS, column_list, entry_values
 from vsync_dagster.reconcile.entry import Entry
 
 ISPB = "00416968"
 OTHER_ISPB = "12345678"
 RUN = "run-1"
+CIPHER = Cipher([bytes(range(32))])
 _NAMESPACE = UUID("6f7c1a52-9a3e-4c9b-8f43-0f1a5d1b7a10")
 
 _INSERT = SQL("insert into entries ({}, cid, status) values ({}, %s, %s) returning entry_id").format(

@@ -14,7 +14,7 @@ from vsync_dagster.local_db.entries import local_entries_by_id
 from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster.local_db.fixes import Fix, FixRecord, FixResult, apply_batch
 from vsync_dagster.reconcile.entry import Entry
-from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, RUN, insert, make_entry, rows, stored, value
+from vsync_dagster_tests.local_db.parts import CIPHER, ISPB, OTHER_ISPB, RUN, insert, make_entry, rows, stored, value
 
 LATER = datetime(2024, 2, 3, 4, 5, 6, 789_000, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ def update(conn: Connection, entry_id: UUID, target: Entry) -> Fix:
 
 
 def apply(database: Database, *batch: Fix, run_id: str = RUN) -> list[FixResult]:
-    return database.retrying(lambda conn: apply_batch(conn, run_id, ISPB, batch))
+    return database.retrying(lambda conn: apply_batch(conn, CIPHER, run_id, ISPB, batch))
 
 
 def outcomes(results: Sequence[FixResult]) -> list[str]:
@@ -383,14 +383,14 @@ def test_a_batch_is_written_whole_or_not_at_all(database: Database) -> None:
 
 
 def _apply_and_fail(conn: Connection) -> None:
-    assert outcomes(apply_batch(conn, RUN, ISPB, [create(make_entry(1))])) == ["APPLIED"]
+    assert outcomes(apply_batch(conn, CIPHER, RUN, ISPB, [create(make_entry(1))])) == ["APPLIED"]
     conn.execute("select 1 / 0")
 
 
 def test_several_batches_in_one_transaction(conn: Connection) -> None:
     for number in range(3):
-        assert outcomes(apply_batch(conn, RUN, ISPB, [create(make_entry(number))])) == ["APPLIED"]
-    assert apply_batch(conn, RUN, ISPB, []) == []
+        assert outcomes(apply_batch(conn, CIPHER, RUN, ISPB, [create(make_entry(number))])) == ["APPLIED"]
+    assert apply_batch(conn, CIPHER, RUN, ISPB, []) == []
 
 
 def test_a_full_batch(database: Database) -> None:

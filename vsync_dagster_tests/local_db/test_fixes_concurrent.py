@@ -8,7 +8,7 @@ import pytest
 
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.fixes import Fix, FixResult, apply_batch
-from vsync_dagster_tests.local_db.parts import ISPB, RUN, insert, make_entry, rows, value
+from vsync_dagster_tests.local_db.parts import CIPHER, ISPB, RUN, insert, make_entry, rows, value
 from vsync_dagster_tests.local_db.test_fixes import create, everything_else, outcomes, update
 
 WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
@@ -18,7 +18,9 @@ def while_open(database: Database, change: Callable[[Connection], object], fix: 
     """Apply a fix while a change of the row is not committed yet; commit it once the fix waits for it."""
     with database.connect() as theirs, ThreadPoolExecutor(1) as pool:
         change(theirs)
-        applied = pool.submit(database.retrying, lambda conn: apply_batch(conn, RUN, ISPB, [fix]), sleep=lambda _: None)
+        applied = pool.submit(
+            database.retrying, lambda conn: apply_batch(conn, CIPHER, RUN, ISPB, [fix]), sleep=lambda _: None
+        )
         with database.connect() as watcher:
             while not value(watcher, WAITING):
                 watcher.rollback()
@@ -64,7 +66,7 @@ def test_two_runs_of_the_same_batch_apply_it_once(database: Database) -> None:
 
     def run(order: int) -> list[str]:
         start.wait()
-        results = database.retrying(lambda conn: apply_batch(conn, f"run-{order}", ISPB, batch[::order]))
+        results = database.retrying(lambda conn: apply_batch(conn, CIPHER, f"run-{order}", ISPB, batch[::order]))
         return outcomes(results)
 
     with ThreadPoolExecutor(2) as pool:

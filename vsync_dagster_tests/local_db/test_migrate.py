@@ -14,6 +14,7 @@ TABLES = {
     "dict_budgets",
     "dict_calls",
     "entries",
+    "fix_details",
     "fixes",
     "looked_up_entries",
     "manual_review_queue",

@@ -5,12 +5,13 @@ from uuid import UUID
 
 import pytest
 
-from vsync_dagster.local_db import fixes, reports, review, roles
+from vsync_dagster.local_db import fix_details, fixes, reports, review, roles
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.errors import DatabaseError
+from vsync_dagster.local_db.fix_details import FixDetail
 from vsync_dagster.local_db.fixes import FixRecord
 from vsync_dagster.local_db.review import ReviewItem
-from vsync_dagster_tests.local_db.parts import ISPB, RUN, insert, make_entry, rows, value
+from vsync_dagster_tests.local_db.parts import CIPHER, ISPB, RUN, insert, make_entry, rows, value
 from vsync_dagster_tests.local_db.test_reports import REPORT
 from vsync_dagster_tests.logins import login_with
 
@@ -25,11 +26,12 @@ from pg_class c where relnamespace = 'public'::regnamespace and relkind = 'r' or
 
 @pytest.fixture
 def filled(database: Database) -> Database:
-    """A database with one key under review, a fix and a report."""
+    """A database with one key under review, a fix with its details, and a report."""
     with database.connect() as conn:
         entry_id = insert(conn, ENTRY)
         review.queue(conn, RUN, ISPB, [ReviewItem(entry_id, "CPF", ENTRY.cid(), "MISSING_BACEN", {})])
         fixes.record(conn, RUN, ISPB, [FixRecord(fixes.CREATE, "CPF", entry_id, b"\x01" * 32, fixes.APPLIED, None)])
+        fix_details.keep(conn, CIPHER, RUN, [FixDetail(ISPB, fixes.CREATE, b"\x01" * 32, None, {"key": ENTRY.key})])
         reports.insert(conn, REPORT)
     return database
 
@@ -92,6 +94,8 @@ def test_the_roles_log_in_nowhere_and_own_nothing(database: Database) -> None:
         "delete from sync_reports",
         "truncate sync_reports",
         "delete from fixes",
+        "delete from fix_details",
+        "update fix_details set digest = sha256('')",
         "update fixes set run_id = 'another'",
         "update fixes set cid = sha256('')",
         "update dict_calls set result = 'OK'",
@@ -156,6 +160,8 @@ def test_compliance_reads_the_review_queue(compliance: Database) -> None:
         [item] = review.open_items(conn)
         assert (item.cid, item.masked_key, item.current) == (ENTRY.cid(), "*********01", True)
         assert reports.list_reports(conn) == [REPORT]
+        [detail] = fix_details.of_run(conn, CIPHER, RUN)
+        assert detail.after == {"key": ENTRY.key}, "with the keys at hand"
 
 
 @pytest.mark.parametrize(
@@ -164,6 +170,8 @@ def test_compliance_reads_the_review_queue(compliance: Database) -> None:
         "select * from entries",
         "select cid from entries",
         "select * from looked_up_entries",
+        "select * from fix_details",
+        "select ciphertext from fix_details",
         "select * from manual_review_queue",
         "select key from manual_review_queue",
         "update manual_review_queue set status = 'KEPT'",
@@ -181,6 +189,7 @@ def test_the_auditor_reads_reports_and_their_evidence(auditor: Database) -> None
     with auditor.connect() as conn:
         assert reports.get(conn, UUID(int=1)) == REPORT
         assert fixes.outcomes(conn, RUN, ISPB) == {("CREATE", "APPLIED"): 1, ("REVIEW", "APPLIED"): 1}
+        assert len(fix_details.digest_of_run(conn, RUN)) == 32
         assert rows(conn, "select cid, status from manual_review_queue") == [(ENTRY.cid(), "PENDING")]
 
 

@@ -1,0 +1,85 @@
+"""What a row was before and after a fix: personal data, encrypted, and never changed but for its key."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from vsync_dagster.local_db.database import Connection
+from vsync_dagster.local_db.encryption import FIX_DETAILS, AlteredCiphertextError, Cipher, Encrypted
+
+_SALT_BYTES = 16
+
+# A batch whose commit was lost on the way is applied again: what is kept then stays.
+_KEEP = """
+insert into fix_details (run_id, participant_ispb, kind, cid, key_id, ciphertext, digest)
+select %s, detail.* from unnest(%b::text[], %b::text[], %b::bytea[], %b::text[], %b::bytea[], %b::bytea[]) as detail
+on conflict do nothing
+"""
+_OF_RUN = """
+select run_id, participant_ispb, kind, cid, key_id, ciphertext, digest from fix_details
+where run_id = %s order by participant_ispb, kind, cid
+"""
+_DIGEST = """
+select sha256(coalesce(string_agg(digest, ''::bytea order by participant_ispb, kind, cid), ''::bytea))
+from fix_details where run_id = %s
+"""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FixDetail:
+    """A row of `entries` before and after a fix, by column; a CREATE may have had no row before. Has no repr."""
+
+    participant_ispb: str
+    kind: str
+    cid: bytes
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any]
+
+
+def keep(
+    conn: Connection,
+    cipher: Cipher,
+    run_id: str,
+    details: Iterable[FixDetail],
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> None:
+    """Keep the details of fixes that are applied in the caller's transaction."""
+    rows = [_row(cipher, run_id, detail, random_bytes(_SALT_BYTES)) for detail in details]
+    if rows:
+        conn.execute(_KEEP, [run_id, *map(list, zip(*rows, strict=True))])
+
+
+def of_run(conn: Connection, cipher: Cipher, run_id: str) -> list[FixDetail]:
+    """Return what a run has changed.
+
+    Raises:
+        UnknownKeyError, AlteredCiphertextError: one cannot be decrypted, or is not what was kept.
+    """
+    return [_read(cipher, row) for row in conn.execute(_OF_RUN, [run_id])]
+
+
+def digest_of_run(conn: Connection, run_id: str) -> bytes:
+    """Return the SHA-256 over the digests of a run's details; keys that rotate leave it as it is, and it needs none."""
+    [(digest,)] = conn.execute(_DIGEST, [run_id]).fetchall()
+    return bytes(digest)
+
+
+def _row(cipher: Cipher, run_id: str, detail: FixDetail, salt: bytes) -> tuple[str | bytes, ...]:
+    content = {"salt": salt.hex(), "before": detail.before, "after": detail.after}
+    plaintext = json.dumps(content, ensure_ascii=False).encode()
+    identity = (detail.participant_ispb, detail.kind, detail.cid)
+    kept = cipher.encrypt(FIX_DETAILS, (run_id, *identity), plaintext)
+    return (*identity, kept.key_id, kept.ciphertext, sha256(plaintext).digest())
+
+
+def _read(cipher: Cipher, row: tuple[Any, ...]) -> FixDetail:
+    *identity, key_id, ciphertext, digest = row
+    plaintext = cipher.decrypt(FIX_DETAILS, identity, Encrypted(key_id, ciphertext))
+    if sha256(plaintext).digest() != digest:
+        raise AlteredCiphertextError(FIX_DETAILS.name)
+    content = json.loads(plaintext)
+    _, ispb, kind, cid = identity
+    return FixDetail(ispb, kind, cid, content["before"], content["after"])
