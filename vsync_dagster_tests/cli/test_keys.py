@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from vsync_dagster.cli.keys import key_of_home, new_key
-from vsync_dagster.environment import Environment, EnvironmentVariableError
+from vsync_dagster.environment import Environment
 from vsync_dagster.local_db.encryption import Cipher, key_id
+from vsync_dagster.reconcile.errors import EnvironmentVariableError
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster_tests.cli.conftest import Command
 from vsync_dagster_tests.world import ENCRYPTION_KEY, ISPB, World
