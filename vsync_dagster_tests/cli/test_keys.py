@@ -25,7 +25,9 @@ def test_keys_are_read_newest_first() -> None:
     assert len(keys_of(newest)[0]) == 32
 
 
-@pytest.mark.parametrize("malformed", ["geheim", new_key()[4:], new_key() + "geheim", f"{new_key()},", "é" * 43])
+@pytest.mark.parametrize(
+    "malformed", ["geheim", ENCRYPTION_KEY[4:], ENCRYPTION_KEY + "geheim", f"{ENCRYPTION_KEY},", "é" * 43]
+)
 def test_a_malformed_key_is_told_and_not_shown(malformed: str) -> None:
     with pytest.raises(EnvironmentVariableError, match="VSYNC_ENCRYPTION_KEYS is malformed") as error:
         keys_of(malformed)
