@@ -9,13 +9,16 @@ import polars as pl
 
 from vsync_dagster.assets.common import asset_of_sync, partition_of
 from vsync_dagster.assets.discrepancies import discrepancies
+from vsync_dagster.local_db import review
+from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.fixes import FixRecord
 from vsync_dagster.partitions import SyncPartition
-from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA
+from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA, LOCAL_ONLY_SCHEMA
 from vsync_dagster.resources import DictApi, LocalDatabase, Snapshots, SyncSettings
-from vsync_dagster.store import SnapshotMismatchError
-from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts
+from vsync_dagster.store import Snapshot, SnapshotMismatchError, SnapshotStore
+from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts, LocalFacts
 from vsync_dagster.sync.repair import RemovalWatch, Repair, planned, record_frame
+from vsync_dagster.sync.returned import returned_cids
 
 
 @asset_of_sync(kinds={"postgres", "parquet"}, deps=[discrepancies], pool="core_db")
@@ -37,6 +40,8 @@ def applied_fixes(
     bacen, compared = store.read("bacen_snapshot", partition), store.read("discrepancies", partition)
     if compared.facts(ComparedFacts).bacen_snapshot != bacen.snapshot_id:
         raise SnapshotMismatchError("discrepancies belong to another bacen_snapshot: materialize them again")
+    if not settings.dry_run:
+        _close_answered(partition, store, bacen, local_database.database())
     todo = compared.scan("discrepancies", DISCREPANCY_SCHEMA).filter(~pl.col("in_flight")).collect()
     if settings.dry_run or todo.is_empty():
         records = planned(todo)
@@ -49,6 +54,16 @@ def applied_fixes(
         snapshot.facts = FixFacts(compared.snapshot_id, settings.dry_run)
     outcomes = Counter(f"{record.kind}_{record.outcome}".lower() for record in records)
     return dg.MaterializeResult(metadata={"dagster/partition_row_count": len(records), **outcomes})
+
+
+def _close_answered(partition: SyncPartition, store: SnapshotStore, bacen: Snapshot, database: Database) -> None:
+    """Close the review items whose key DICT holds again, or whose row has changed."""
+    local, dict_facts = store.read("local_snapshot", partition), bacen.facts(DictFacts)
+    returned = frozenset[bytes]()
+    if dict_facts.local_snapshot == local.snapshot_id:
+        local_only = bacen.scan("local_only", LOCAL_ONLY_SCHEMA).collect()
+        returned = returned_cids(local.facts(LocalFacts), dict_facts, local_only)
+    database.retrying(lambda connection: review.close_answered(connection, partition.ispb, returned))
 
 
 def _repair(

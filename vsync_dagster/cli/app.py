@@ -4,10 +4,11 @@ import sys
 
 import click
 
-from vsync_dagster.cli.data import migrate, participants, reports, review
+from vsync_dagster.cli.data import migrate, participants, reports
 from vsync_dagster.cli.demo import demo, dev
 from vsync_dagster.cli.keys import keys
 from vsync_dagster.cli.progress import show_progress
+from vsync_dagster.cli.review import review
 from vsync_dagster.cli.roles import roles
 from vsync_dagster.cli.simulator import simulator
 from vsync_dagster.cli.sync import sync, verify

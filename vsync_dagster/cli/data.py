@@ -1,4 +1,4 @@
-"""Commands on what is in the database: migrations, participants, reports, the review queue."""
+"""Commands on what is in the database: migrations, participants, reports."""
 
 import json
 from uuid import UUID
@@ -11,7 +11,6 @@ from vsync_dagster.local_db import fix_details
 from vsync_dagster.local_db import migrate as migrations
 from vsync_dagster.local_db import participants as participant_table
 from vsync_dagster.local_db import reports as report_table
-from vsync_dagster.local_db import review as review_queue
 from vsync_dagster.local_db.encryption import Cipher
 
 
@@ -102,39 +101,3 @@ def show_details(report_id: UUID) -> None:
     for detail in details:
         told = {"kind": detail.kind, "cid": detail.cid.hex(), "before": detail.before, "after": detail.after}
         click.echo(json.dumps(told, ensure_ascii=False))
-
-
-@click.group()
-def review() -> None:
-    """Keys that only we hold, and that a person decides about."""
-
-
-@review.command("list")
-@click.option("--ispb", type=ISPB, help="Only this participant's.")
-@json_option
-def list_review(ispb: str | None, as_json: bool) -> None:
-    """List the open items, oldest first; keys are masked."""
-    with database().connect() as connection:
-        items = review_queue.open_items(connection, ispb)
-    for item in items:
-        if as_json:
-            click.echo(
-                json.dumps(
-                    {
-                        "id": str(item.id),
-                        "participant_ispb": item.participant_ispb,
-                        "entry_id": str(item.entry_id),
-                        "key_type": item.key_type,
-                        "key": item.masked_key,
-                        "reason": item.reason,
-                        "status": item.status,
-                        "created_at": item.created_at.isoformat(),
-                        "evidence": dict(item.evidence),
-                    }
-                )
-            )
-        else:
-            click.echo(
-                f"{item.id}  {item.created_at:%Y-%m-%d %H:%MZ}  {item.participant_ispb}  {item.key_type:<5}  "
-                f"{item.masked_key}  {item.status}"
-            )

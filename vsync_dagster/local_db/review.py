@@ -1,8 +1,8 @@
 """The manual review queue: keys that we hold and DICT does not. Nothing is deleted; a person decides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from vsync_dagster.local_db import fixes
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.fixes import ALREADY, APPLIED, MOVED, FixRecord, FixResult
 from vsync_dagster.reconcile.masking import mask_key
+from vsync_dagster.reconcile.suggestion import Suggestion, suggest
 
 # A row that was changed or removed since answers the question it was queued for, and must not block a new one.
 _CLOSE_STALE = """
@@ -40,15 +41,34 @@ with item as (
 select entry_id, entry_id in (select entry_id from queued) from held
 """
 
-_OPEN = """
+_CLOSE_ANSWERED = """
+update manual_review_queue q
+set status = 'CLOSED', reviewed_at = now(), action_taken = case
+    when q.cid = any(%(returned)s) then 'closed by a sync: DICT holds the key again'
+    else 'closed by a sync: the row has changed since' end
+where q.participant_ispb = %(ispb)s and q.status in ('PENDING', 'KEPT') and (
+    q.cid = any(%(returned)s)
+    or not exists (
+        select from entries e
+        where e.entry_id = q.entry_id and e.cid = q.cid and e.participant_ispb = q.participant_ispb
+            and e.status = 'ACTIVE'
+    ))
+"""
+
+_ITEMS = """
 select q.id, q.participant_ispb, q.entry_id, q.key_type, q.key, q.cid, q.reason, q.status, q.evidence, q.run_id,
-    q.created_at, e.entry_id is not null
+    q.created_at, e.entry_id is not null, e.created_at, q.decision, q.reviewed_by, q.ask_again_on, q.assignee
 from manual_review_queue q
 left join entries e on e.entry_id = q.entry_id and e.cid = q.cid and e.participant_ispb = q.participant_ispb
     and e.status = 'ACTIVE'
+"""
+
+_OPEN = f"""{_ITEMS}
 where q.status in ('PENDING', 'KEPT') and (%(ispb)s::text is null or q.participant_ispb = %(ispb)s)
 order by q.created_at, q.id
 """
+
+_ONE = f"{_ITEMS} where q.id = %(id)s"
 
 _UNDER_REVIEW = """
 select e.key_type, e.entry_id, e.cid
@@ -74,7 +94,8 @@ class ReviewItem:
 class OpenItem:
     """An item that waits (`PENDING`) or that a reviewer decided to keep (`KEPT`); its key is masked.
 
-    `current` is False where the row has changed or gone since: then there is nothing left to decide.
+    `current` is False where the row has changed or gone since: then there is nothing left to decide. `decision` and
+    `decided_by` are None where nobody has decided; a CONFIRM_DELETION waits for its second person.
     """
 
     id: UUID
@@ -89,6 +110,15 @@ class OpenItem:
     run_id: str
     created_at: datetime
     current: bool
+    entry_created_at: datetime | None
+    decision: str | None
+    decided_by: str | None
+    ask_again_on: date | None
+    assignee: str | None
+
+    def suggestion(self) -> Suggestion:
+        """What the evidence says and suggests."""
+        return suggest(self.evidence, self.entry_created_at, self.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +160,29 @@ def _result(item: ReviewItem, queued: bool | None) -> FixResult:
     return FixResult(item.cid, item.entry_id, APPLIED if queued else ALREADY, None)
 
 
+def close_answered(conn: Connection, ispb: str, returned: Collection[bytes]) -> int:
+    """Close the open items that need no decision any more, saying why in their trail, and return how many.
+
+    Args:
+        returned: CIDs that DICT holds again. Items whose row has changed or gone are closed too.
+    """
+    return conn.execute(_CLOSE_ANSWERED, {"ispb": ispb, "returned": list(returned)}).rowcount
+
+
 def open_items(conn: Connection, ispb: str | None = None) -> list[OpenItem]:
     """Return the open items of one participant or of all, oldest first."""
-    rows = conn.execute(_OPEN, {"ispb": ispb})
-    return [
-        OpenItem(item_id, owner, entry_id, key_type, mask_key(key_type, key), *rest)
-        for item_id, owner, entry_id, key_type, key, *rest in rows
-    ]
+    return [_open_item(row) for row in conn.execute(_OPEN, {"ispb": ispb})]
+
+
+def get(conn: Connection, item_id: UUID) -> OpenItem | None:
+    """Return an item, open or `CLOSED`, or None if there is none of that id."""
+    row = conn.execute(_ONE, {"id": item_id}).fetchone()
+    return None if row is None else _open_item(row)
+
+
+def _open_item(row: tuple[Any, ...]) -> OpenItem:
+    item_id, owner, entry_id, key_type, key, *rest = row
+    return OpenItem(item_id, owner, entry_id, key_type, mask_key(key_type, key), *rest)
 
 
 def under_review(conn: Connection, ispb: str) -> list[UnderReview]:

@@ -39,9 +39,13 @@ revoke all on
     manual_review_queue,
     outbox,
     participants,
+    review_trail,
     schema_migrations,
     sync_reports,
     sync_state
+from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
+revoke all on function
+    review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text)
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
 
 
@@ -57,8 +61,10 @@ grant select, insert, delete, update (key_id, ciphertext, looked_up_at, expires_
 to vsync_application;
 -- Only encrypted again with another key; a trigger sees to it.
 grant select, insert, update (key_id, ciphertext) on fix_details to vsync_application;
--- Puts rows up for review, and closes what a change has answered; does not say who decided.
+-- Puts rows up for review, and closes what a change has answered. It may not decide, nor propose: the first of the two
+-- people whom a deletion takes is a person.
 grant select, insert, update (status, reviewed_at, action_taken) on manual_review_queue to vsync_application;
+grant select on review_trail to vsync_application;
 grant select, insert, update (published_at, attempts, last_error) on outbox to vsync_application;
 grant select, insert, update on cid_files, dict_budgets, sync_state to vsync_application;
 grant select, insert, update (name, via, enabled) on participants to vsync_application;
@@ -73,7 +79,20 @@ grant all on all sequences in schema dagster to vsync_application;
 -- vsync_compliance: reads what a person decides about, and what a decision rests on.
 
 grant select on
-    cid_events, dict_calls, fix_details, fixes, manual_review_queue, outbox, participants, sync_reports, sync_state
+    cid_events,
+    dict_calls,
+    fix_details,
+    fixes,
+    manual_review_queue,
+    outbox,
+    participants,
+    review_trail,
+    sync_reports,
+    sync_state
+to vsync_compliance;
+-- The only road to a decision, and to a deletion.
+grant execute on function
+    review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text)
 to vsync_compliance;
 -- Whether a row still is what was put up for review, without the owner's data.
 grant select (entry_id, key_type, participant_ispb, cid, status, created_at, updated_at, deleted_at) on entries
@@ -83,7 +102,16 @@ to vsync_compliance;
 -- vsync_auditor: reads what was done and how it was proved, and no key.
 
 grant select on
-    cid_events, cid_files, dict_calls, fixes, outbox, participants, schema_migrations, sync_reports, sync_state
+    cid_events,
+    cid_files,
+    dict_calls,
+    fixes,
+    outbox,
+    participants,
+    review_trail,
+    schema_migrations,
+    sync_reports,
+    sync_state
 to vsync_auditor;
 -- That there are details, and their digests; not what to decrypt.
 grant select (run_id, participant_ispb, kind, cid, key_id, digest, created_at) on fix_details to vsync_auditor;

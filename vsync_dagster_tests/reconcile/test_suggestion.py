@@ -1,0 +1,35 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from vsync_dagster.reconcile.suggestion import suggest
+
+PUT_UP = datetime(2026, 11, 24, 5, tzinfo=UTC)
+ANSWER = {"second_look": "GONE", "second_look_at": "2026-11-24T05:00:00+00:00", "second_look_correlation_id": "ab" * 16}
+REMOVED = {"dict_removed_at": "2026-11-23T01:02:03+00:00"}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "age", "decision"),
+    [
+        (ANSWER | REMOVED, timedelta(days=9), "CONFIRM_DELETION"),
+        (ANSWER | REMOVED, timedelta(minutes=3), "CONFIRM_DELETION"),
+        (ANSWER, timedelta(minutes=3), "KEEP"),
+        (ANSWER, timedelta(days=9), "INVESTIGATE"),
+        (ANSWER, timedelta(days=-1), "INVESTIGATE"),
+        (ANSWER | {"second_look": "NOT_OURS"}, timedelta(days=9), "INVESTIGATE"),
+        ({}, None, "INVESTIGATE"),
+    ],
+)
+def test_what_is_suggested(evidence: dict[str, str], age: timedelta | None, decision: str) -> None:
+    created_at = None if age is None else PUT_UP - age
+    assert suggest(evidence, created_at, PUT_UP).decision == decision
+
+
+def test_the_facts_are_told() -> None:
+    told = suggest(ANSWER | REMOVED, PUT_UP - timedelta(minutes=3), PUT_UP).facts
+    assert told == (
+        "DICT's log says REMOVED at 2026-11-23T01:02:03+00:00",
+        "created here 3 minutes before it was put up for review",
+        f"DICT answered GONE at 2026-11-24T05:00:00+00:00, CorrelationId {'ab' * 16}",
+    )
