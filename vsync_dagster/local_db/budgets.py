@@ -7,7 +7,8 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from psycopg.rows import class_row
@@ -18,6 +19,10 @@ from vsync_dagster.reconcile.errors import TransientError
 # Look-ups are many and their budget is large: one visit to the database fetches tokens for so many calls. What a
 # process does not use of them is lost, which errs on the safe side.
 LEASES: Mapping[str, int] = {"CIDS_ENTRIES_READ": 50}
+
+# DICT counts a call when it arrives, we when it is sent: meanwhile our bucket refills and DICT's, if it is full, does
+# not. The same goes for leased tokens. So one in so many, and at least one, is never spent.
+_KEPT_BACK = 100
 
 # Refills add fractions; without a tolerance a rounding error would cost a second, tiny wait.
 _TOLERANCE = 1e-6
@@ -45,6 +50,10 @@ update dict_budgets set tokens = greatest(%s, 0), updated_at = greatest(updated_
 where scope_ispb = %s and policy = %s
 """
 
+# Any number will do, as long as every version of this program takes the same.
+_LEARNING = 728_193_466
+
+# Limits change, and others spend from the buckets too.
 _IS_STALE = """
 select coalesce(max(policies_read_at) < clock_timestamp() - interval '24 hours', true)
 from dict_budgets where scope_ispb = %s
@@ -179,14 +188,17 @@ class SharedBudget:
             # DICT has not counted what was leased and not used: it is in the number that was just told.
             self._leased.clear()
 
-    def is_stale(self) -> bool:
-        """Tell whether DICT has not told its buckets for a day: limits change, and others spend from them too."""
+    @contextmanager
+    def learning(self) -> Iterator[bool]:
+        """Keep other processes from asking DICT for its buckets, and tell whether that is due: once a day.
 
-        def read(conn: Connection) -> bool:
+        What DICT tells must not be written over what somebody spends meanwhile: whoever comes second waits, and then
+        finds it done.
+        """
+        with self._database.connect(bulk=True) as conn:
+            conn.execute("select pg_advisory_xact_lock(%s, %s)", [_LEARNING, int(self._scope)])
             [(stale,)] = conn.execute(_IS_STALE, [self._scope]).fetchall()
-            return bool(stale)
-
-        return self._database.retrying(read, sleep=self._sleep)
+            yield bool(stale)
 
     def _try_take(self, policy: str, tokens: int) -> float:
         """Take the tokens and return 0, or return the seconds until the bucket can hold them."""
@@ -206,10 +218,12 @@ class SharedBudget:
             bucket = self._read(conn, policy)
             if needed > bucket.capacity:
                 raise ValueError(f"{policy} holds {bucket.capacity} tokens, {needed} were asked for")
-            missing = needed - bucket.tokens
-            if missing > _TOLERANCE:
-                return 0, missing / bucket.tokens_per_second
-            granted = min(max(needed, LEASES.get(policy, 0)), math.floor(bucket.tokens + _TOLERANCE))
+            share = bucket.capacity // _KEPT_BACK
+            available = bucket.tokens - min(max(share, 1), bucket.capacity - needed)
+            if needed - available > _TOLERANCE:
+                return 0, (needed - available) / bucket.tokens_per_second
+            lease = min(LEASES.get(policy, 0), share)
+            granted = min(max(needed, lease), math.floor(available + _TOLERANCE))
             self._keep(conn, policy, bucket.tokens - granted)
             return granted, 0.0
 

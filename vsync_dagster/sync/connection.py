@@ -67,8 +67,9 @@ def connect_dict(
             sign=settings.sign,
             verify=settings.verify,
         )
-        if budget.is_stale():
-            _learn_limits(client)
+        with budget.learning() as is_due:
+            if is_due:
+                _learn_limits(client)
         yield DictConnection(client, http, settings.downloads)
 
 

@@ -13,8 +13,8 @@ from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, rows, value
 
 VERIFY = "SYNC_VERIFICATIONS_WRITE"
 LOOK_UP = "CIDS_ENTRIES_READ"
-# Refills so slowly that no test sees it.
-SLOW = {VERIFY: Limit(5, 1, 86_400), LOOK_UP: Limit(120, 1, 86_400)}
+# Refills so slowly that no test sees it. One token, and 50, are kept back.
+SLOW = {VERIFY: Limit(6, 1, 86_400), LOOK_UP: Limit(5_000, 1, 86_400)}
 
 
 class Clock:
@@ -55,13 +55,13 @@ def test_it_is_a_budget_with_the_documented_limits(database: Database) -> None:
     assert {policy: Limit(*limit) for policy, *limit in found} == DOCUMENTED
 
 
-def test_a_bucket_starts_full_and_gives_until_it_is_empty(
+def test_a_bucket_starts_full_and_gives_all_but_one_token(
     database: Database, budget: SharedBudget, clock: Clock
 ) -> None:
     for _ in range(5):
         budget.take(VERIFY)
     assert clock.slept == []
-    assert left(database) == 0
+    assert left(database) == 1
     budget.take(VERIFY)
     assert clock.slept == [pytest.approx(86_400, abs=60)]
 
@@ -70,25 +70,25 @@ def test_several_tokens_at_once(database: Database, budget: SharedBudget, clock:
     budget.take(VERIFY, 4)
     budget.take(VERIFY, 2)
     assert clock.slept == [pytest.approx(86_400, abs=60)]
-    with pytest.raises(ValueError, match="5 tokens, 6 were asked for"):
-        budget.take(VERIFY, 6)
+    with pytest.raises(ValueError, match="6 tokens, 7 were asked for"):
+        budget.take(VERIFY, 7)
 
 
 def test_a_refill_is_gradual_and_never_overflows(database: Database, budget: SharedBudget, clock: Clock) -> None:
     budget.take(VERIFY, 5)
     clock.sleep(86_400 * 1.5)
     budget.take(VERIFY)
-    assert left(database) == 0.5
+    assert left(database) == 1.5
     clock.sleep(86_400 * 99)
     budget.take(VERIFY)
-    assert left(database) == 4
+    assert left(database) == 5
 
 
 def test_a_clock_that_goes_back_takes_nothing_away(database: Database, budget: SharedBudget, clock: Clock) -> None:
     budget.take(VERIFY)
     clock.sleep(-3_600)
     budget.take(VERIFY)
-    assert left(database) == 3
+    assert left(database) == 4
 
 
 def test_too_long_a_wait_is_an_error(database: Database, clock: Clock) -> None:
@@ -109,7 +109,7 @@ def test_processes_share_one_bucket(database: Database, clock: Clock) -> None:
 
 
 def test_nothing_is_given_twice_under_contention(database: Database, clock: Clock) -> None:
-    limits = {VERIFY: Limit(30, 1, 86_400), LOOK_UP: Limit(120, 1, 86_400)}
+    limits = {VERIFY: Limit(31, 1, 86_400)}
     budgets = [SharedBudget(database, ISPB, limits, sleep=clock.sleep, max_wait=0) for _ in range(4)]
 
     def take_all(order: int) -> int:
@@ -128,9 +128,9 @@ def test_nothing_is_given_twice_under_contention(database: Database, clock: Cloc
 def test_a_refund_is_given_back(database: Database, budget: SharedBudget) -> None:
     budget.take(VERIFY, 2)
     budget.refund(VERIFY)
-    assert left(database) == 4
-    budget.refund(VERIFY, 9)
     assert left(database) == 5
+    budget.refund(VERIFY, 9)
+    assert left(database) == 6
 
 
 def test_a_drained_bucket_is_empty(database: Database, budget: SharedBudget, clock: Clock) -> None:
@@ -141,16 +141,17 @@ def test_a_drained_bucket_is_empty(database: Database, budget: SharedBudget, clo
 
 
 def test_look_ups_are_leased(database: Database, budget: SharedBudget, clock: Clock) -> None:
+    budget.take(LOOK_UP, 4_830)
     for _ in range(50):
         budget.take(LOOK_UP)
-    assert left(database, LOOK_UP) == 70
+    assert left(database, LOOK_UP) == 120
     budget.take(LOOK_UP)
-    assert left(database, LOOK_UP) == 20
+    assert left(database, LOOK_UP) == 70
     for _ in range(49):
         budget.take(LOOK_UP)
-    # What is left is leased, though it is less than a lease.
+    # What may be spent is leased, though it is less than a lease.
     budget.take(LOOK_UP)
-    assert left(database, LOOK_UP) == 0
+    assert left(database, LOOK_UP) == 50
     budget.refund(LOOK_UP)
     for _ in range(20):
         budget.take(LOOK_UP)
@@ -159,7 +160,32 @@ def test_look_ups_are_leased(database: Database, budget: SharedBudget, clock: Cl
     assert len(clock.slept) == 1
 
 
-def test_a_drained_lease_is_gone(budget: SharedBudget, clock: Clock) -> None:
+def test_a_small_bucket_is_not_leased(database: Database, clock: Clock) -> None:
+    """Tokens that wait in a process while the bucket refills would let it spend more than DICT ever had."""
+    SharedBudget(database, ISPB, {LOOK_UP: Limit(120, 1, 86_400)}, sleep=clock.sleep).take(LOOK_UP)
+    assert left(database, LOOK_UP) == 119
+
+
+def test_a_bucket_of_one_token_can_be_used(database: Database, clock: Clock) -> None:
+    SharedBudget(database, ISPB, {VERIFY: Limit(1, 1, 86_400)}, sleep=clock.sleep).take(VERIFY)
+    assert left(database) == 0
+
+
+def test_only_one_process_asks_for_the_limits(database: Database, budget: SharedBudget) -> None:
+    told = Policy(available_tokens=70, capacity=80, refill_tokens=20, refill_period_sec=60, name=VERIFY)
+
+    def ask(_: int) -> bool:
+        with budget.learning() as is_due:
+            if is_due:
+                budget.learn([told])
+            return is_due
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(ask, range(4))) == [False, False, False, True]
+
+
+def test_a_drained_lease_is_gone(database: Database, clock: Clock) -> None:
+    budget = SharedBudget(database, ISPB, SLOW, sleep=clock.sleep, max_wait=10_000_000)
     budget.take(LOOK_UP)
     budget.drained(LOOK_UP)
     budget.take(LOOK_UP)
@@ -176,8 +202,8 @@ def test_what_dict_tells_is_taken_over(database: Database, budget: SharedBudget)
             conn,
             "select tokens, capacity, refill_tokens, refill_period_sec, policies_read_at is not null from dict_budgets",
         ) == [(70, 80, 20, 60, True)]
-    budget.take(VERIFY, 71)
-    assert left(database) < 1
+    budget.take(VERIFY, 69)
+    assert left(database) < 2
     budget.learn([replace(told, available_tokens=-3)])
     assert left(database) == 0
     budget.learn([replace(told, available_tokens=999)])
@@ -186,9 +212,11 @@ def test_what_dict_tells_is_taken_over(database: Database, budget: SharedBudget)
 
 def test_what_dict_tells_ends_a_lease(database: Database, budget: SharedBudget) -> None:
     budget.take(LOOK_UP)
-    budget.learn([Policy(available_tokens=119, capacity=120, refill_tokens=1, refill_period_sec=86_400, name=LOOK_UP)])
+    budget.learn(
+        [Policy(available_tokens=4_119, capacity=5_000, refill_tokens=1, refill_period_sec=86_400, name=LOOK_UP)]
+    )
     budget.take(LOOK_UP)
-    assert left(database, LOOK_UP) == 69
+    assert left(database, LOOK_UP) == 4_069
 
 
 def test_an_unknown_policy_is_a_mistake(budget: SharedBudget) -> None:
