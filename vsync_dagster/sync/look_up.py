@@ -13,7 +13,9 @@ from vsync_dagster.reconcile.look_up import Found
 
 _log = logging.getLogger(__name__)
 
-_STAGE_EVERY = 500
+# What a process that is killed may lose: each entry was paid for.
+STAGE_EVERY = 50
+_LOG_EVERY = 500
 
 
 def look_up_all(
@@ -36,8 +38,9 @@ def look_up_all(
             outcomes[result.cid] = result.outcome
             if result.entry is not None:
                 found.append(result.entry)
-            if len(found) >= _STAGE_EVERY:
+            if len(found) >= STAGE_EVERY:
                 _stage(database, cipher, found)
+            if number % _LOG_EVERY == 0:
                 _log.info("looked up %d of %d CIDs", number, len(left))
     finally:
         _stage(database, cipher, found)
