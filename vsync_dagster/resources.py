@@ -18,6 +18,7 @@ from vsync_dagster.events.relay import RelayResult, relay
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.reconcile.mass_change import Limit
 from vsync_dagster.reconcile.status import SyncType
 from vsync_dagster.store import SnapshotStore
 from vsync_dagster.sync.connection import DictConnection, connect_dict
@@ -88,6 +89,37 @@ class SyncSettings(dg.ConfigurableResource[None]):
     max_file_bytes: int = Field(
         default=65_000_000_000, ge=1, description="The largest CID file to accept, in bytes (65 a key)."
     )
+
+    mass_change_share: float = Field(
+        default=0.05, ge=0, le=1, description="The share of a participant's keys that a sync may change unasked."
+    )
+    mass_change_keys: int = Field(
+        default=1_000, ge=0, description="As many keys it may change unasked, whatever their share."
+    )
+    allow_mass_change: bool = Field(
+        default=False, description="Let this one run change more keys than that; `reason` must say why."
+    )
+    reason: str | None = Field(
+        default=None, description="Why a mass change is right, for the audit trail; without keys or names."
+    )
+
+    @property
+    def mass_change_limit(self) -> Limit:
+        """What this run may change unasked."""
+        return Limit(self.mass_change_share, self.mass_change_keys)
+
+    @property
+    def mass_change_reason(self) -> str | None:
+        """Why a person lets this run change more; None where nobody does.
+
+        Raises:
+            PermanentError: it is allowed without a reason.
+        """
+        if not self.allow_mass_change:
+            return None
+        if not (self.reason and self.reason.strip()):
+            raise PermanentError("allow_mass_change needs a reason")
+        return self.reason
 
     @property
     def type(self) -> SyncType:

@@ -17,6 +17,7 @@ from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA, LOCAL_ONLY
 from vsync_dagster.resources import DictApi, LocalDatabase, Snapshots, SyncSettings
 from vsync_dagster.store import Snapshot, SnapshotMismatchError, SnapshotStore
 from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts, LocalFacts
+from vsync_dagster.sync.gate import check_mass_change
 from vsync_dagster.sync.repair import RemovalWatch, Repair, planned, record_frame
 from vsync_dagster.sync.returned import returned_cids
 
@@ -32,7 +33,7 @@ def applied_fixes(
     """Creates what is missing here, updates what is outdated, and puts keys that only we hold up for review.
 
     Each row is looked at a second time in the transaction that changes it: only what is still as it was compared is
-    changed. Nothing is ever deleted.
+    changed. Nothing is ever deleted. More changes than a sync may make unasked are refused before the first.
 
     Rebuilding it repairs again by the same comparison: what is repaired already stays as it is.
     """
@@ -40,9 +41,18 @@ def applied_fixes(
     bacen, compared = store.read("bacen_snapshot", partition), store.read("discrepancies", partition)
     if compared.facts(ComparedFacts).bacen_snapshot != bacen.snapshot_id:
         raise SnapshotMismatchError("discrepancies belong to another bacen_snapshot: materialize them again")
-    if not settings.dry_run:
-        _close_answered(partition, store, bacen, local_database.database())
     todo = compared.scan("discrepancies", DISCREPANCY_SCHEMA).filter(~pl.col("in_flight")).collect()
+    if not settings.dry_run:
+        check_mass_change(
+            local_database.database(),
+            context.run.run_id,
+            partition,
+            todo,
+            store.read("local_snapshot", partition).facts(LocalFacts).sets.values(),
+            settings.mass_change_limit,
+            settings.mass_change_reason,
+        )
+        _close_answered(partition, store, bacen, local_database.database())
     if settings.dry_run or todo.is_empty():
         records = planned(todo)
     else:

@@ -35,9 +35,22 @@ LAG_SECONDS = 5.0
 )
 @click.option("--since", type=TimeType(), help="INCREMENTAL: read DICT's event log from this time on.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; report what would be done.")
+@click.option(
+    "--allow-mass-change",
+    is_flag=True,
+    help="Let this one sync change more keys than a sync may unasked (5 %, at least 1,000); needs --ispb, --reason.",
+)
+@click.option("--reason", help="Why the mass change is right: kept for audit, so without keys or names.")
 @json_option
 def sync(
-    ispb: str | None, day: date | None, sync_type: str, since: datetime | None, dry_run: bool, as_json: bool
+    ispb: str | None,
+    day: date | None,
+    sync_type: str,
+    since: datetime | None,
+    dry_run: bool,
+    allow_mass_change: bool,
+    reason: str | None,
+    as_json: bool,
 ) -> int:
     """Sync participants with DICT: compare, repair, prove, report.
 
@@ -46,6 +59,8 @@ def sync(
     """
     if since is not None and sync_type == SyncType.FULL:
         raise click.UsageError("--since goes with an INCREMENTAL sync; a FULL one compares everything")
+    if allow_mass_change and not (ispb and reason and reason.strip()):
+        raise click.UsageError("--allow-mass-change is for one participant and needs a reason: add --ispb and --reason")
     # Here, because Dagster takes seconds to import.
     from vsync_dagster.launch import Launcher
     from vsync_dagster.partitions import SyncPartition
@@ -53,7 +68,13 @@ def sync(
 
     variables = environment()
     _check_configured()
-    settings = SyncSettings(sync_type=sync_type, since=since.isoformat() if since else None, dry_run=dry_run)
+    settings = SyncSettings(
+        sync_type=sync_type,
+        since=since.isoformat() if since else None,
+        dry_run=dry_run,
+        allow_mass_change=allow_mass_change,
+        reason=reason,
+    )
     worst = 0
     for each in [ispb] if ispb else _enabled():
         report = Launcher(variables).sync(SyncPartition(day or today(), each), settings)

@@ -37,6 +37,7 @@ revoke all on
     fixes,
     looked_up_entries,
     manual_review_queue,
+    mass_changes,
     outbox,
     participants,
     review_trail,
@@ -54,7 +55,7 @@ from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
 grant select, insert, update on entries to vsync_application;
 -- Only the triggers on `entries` write the history of CIDs.
 grant select on cid_events to vsync_application;
-grant select, insert on dict_calls, sync_reports to vsync_application;
+grant select, insert on dict_calls, mass_changes, sync_reports to vsync_application;
 -- A run that tries a fix again replaces what it kept of it, unless it was applied.
 grant select, insert, update (key_type, entry_id, outcome, error, created_at) on fixes to vsync_application;
 grant select, insert, delete, update (key_id, ciphertext, looked_up_at, expires_at) on looked_up_entries
@@ -84,6 +85,7 @@ grant select on
     fix_details,
     fixes,
     manual_review_queue,
+    mass_changes,
     outbox,
     participants,
     review_trail,
@@ -106,6 +108,7 @@ grant select on
     cid_files,
     dict_calls,
     fixes,
+    mass_changes,
     outbox,
     participants,
     review_trail,

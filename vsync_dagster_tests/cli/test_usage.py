@@ -40,6 +40,8 @@ def test_every_command_has_help(vsync: Command, command: list[str]) -> None:
         (["sync", "--day", "yesterday"], "a day looks like"),
         (["sync", "--since", "noon"], "a time looks like"),
         (["sync", "--sync-type", "FULL", "--since", "2026-11-24T02:00:00Z"], "--since goes with an INCREMENTAL sync"),
+        (["sync", "--allow-mass-change", "--ispb", "12345678"], "needs a reason"),
+        (["sync", "--allow-mass-change", "--reason", "restored"], "for one participant"),
         (["verify"], "--ispb"),
         (["nonsense"], "No such command"),
         (["report", "show", "1"], "is not a valid UUID"),

@@ -18,6 +18,7 @@ TABLES = {
     "fixes",
     "looked_up_entries",
     "manual_review_queue",
+    "mass_changes",
     "review_trail",
     "outbox",
     "participants",

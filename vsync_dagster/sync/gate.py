@@ -1,0 +1,53 @@
+"""The gate before anything is written: a sync that would change too much waits for a person."""
+
+from collections.abc import Collection
+
+import polars as pl
+
+from vsync_dagster.local_db import mass_changes
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.mass_changes import MassChange
+from vsync_dagster.partitions import SyncPartition
+from vsync_dagster.reconcile.errors import RefusedError
+from vsync_dagster.reconcile.mass_change import Limit, objection
+from vsync_dagster.sync.verification import LocalSet
+
+
+class MassChangeError(RefusedError):
+    """A sync would change more keys than it may unasked; nothing was written."""
+
+
+def check_mass_change(
+    database: Database,
+    run_id: str,
+    partition: SyncPartition,
+    discrepancies: pl.DataFrame,
+    ours: Collection[LocalSet],
+    limit: Limit,
+    reason: str | None,
+) -> None:
+    """Refuse a repair that would change too much, unless a person gave a reason for it, which is then kept.
+
+    Args:
+        database: where the permit is written down.
+        run_id: the run that asks; a permit is for this run alone.
+        partition: the run's partition.
+        discrepancies: rows of `DISCREPANCY_SCHEMA` to be repaired; none is of a key that is under review already.
+        ours: our sets, as compared.
+        limit: what may change unasked.
+        reason: why a person lets it go on; None where nobody does.
+
+    Raises:
+        MassChangeError: it would, and nobody allowed it.
+    """
+    keys = sum(each.entries for each in ours)
+    why = objection(len(discrepancies), keys, limit)
+    if why is None:
+        return
+    if reason is None:
+        raise MassChangeError(
+            f"{why}; nothing was changed. Look at it with --dry-run; if it is right, let this one sync go on with"
+            " --allow-mass-change --reason TEXT"
+        )
+    permit = MassChange(run_id, partition.ispb, partition.day, len(discrepancies), keys, reason)
+    database.retrying(lambda connection: mass_changes.record(connection, permit))

@@ -1,0 +1,87 @@
+"""A sync that would change an unlikely share of the keys waits for a person."""
+
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from vsync_dagster.simulator.drift import drift
+from vsync_dagster_tests.assets.test_failures import materialize
+from vsync_dagster_tests.world import DAY, ISPB, World
+
+UNASKED: dict[str, Any] = {"mass_change_share": 0.0, "mass_change_keys": 5}
+
+
+def move_apart(world: World, deletes: int = 2) -> None:
+    world.populate(25)
+    world.sync()
+    drift(world.directory, None, ISPB, creates=2, updates=2, deletes=deletes)
+    world.settle()
+
+
+def test_nothing_is_written_until_a_person_allows_it(world: World) -> None:
+    move_apart(world)
+    before = world.cids_here()
+
+    report = world.sync("FULL", **UNASKED)
+
+    assert (report.status, report.verified) == ("FAILED", False)
+    assert "6 of 25 keys would change, more than the 5 that may change unasked" in str(report.error_message)
+    assert world.cids_here() == before
+    for table in ("fixes", "manual_review_queue", "mass_changes"):
+        assert world.sql(f"select count(*) from {table}") == [(0,)]  # noqa: S608
+
+
+def test_as_many_as_permitted_need_nobody(world: World) -> None:
+    move_apart(world, deletes=1)
+    assert world.sync("FULL", **UNASKED).status == "COMPLETED"
+
+
+def test_applied_fixes_alone_refuses_too(world: World) -> None:
+    move_apart(world)
+    world.settings |= UNASKED
+    materialize(world, "local_snapshot", "bacen_snapshot", "discrepancies")
+    before = world.cids_here()
+
+    run_id = materialize(world, "applied_fixes")
+
+    assert world.sql("select status from sync_reports where run_id = %s", run_id) == [("FAILED",)]
+    assert world.cids_here() == before
+
+
+def test_a_permit_is_written_down_and_is_for_one_run(world: World) -> None:
+    move_apart(world)
+
+    report = world.sync("FULL", allow_mass_change=True, reason="restored the backup of Monday", **UNASKED)
+
+    assert report.status == "COMPLETED"
+    permits = world.sql(
+        "select run_id, participant_ispb, sync_day, changes, participants_keys, reason from mass_changes"
+    )
+    assert permits == [(report.run_id, ISPB, DAY, 6, 25, "restored the backup of Monday")]
+    with pytest.raises(psycopg.Error), psycopg.connect(world.database.url) as connection:
+        connection.execute("delete from mass_changes")
+
+    drift(world.directory, None, ISPB, creates=6, seed=2)
+    world.settle()
+    assert world.sync("FULL", day=DAY + timedelta(days=1), **UNASKED).status == "FAILED"
+
+
+def test_keys_that_are_under_review_already_do_not_count_again(world: World) -> None:
+    move_apart(world)
+    world.sync("FULL")
+    drift(world.directory, None, ISPB, creates=5, seed=2)
+    world.settle()
+    assert world.sync("FULL", **UNASKED).status == "COMPLETED"
+
+
+def test_a_permit_without_a_reason_is_refused(world: World) -> None:
+    move_apart(world)
+    report = world.sync("FULL", allow_mass_change=True, **UNASKED)
+    assert (report.status, report.error_message) == ("FAILED", "allow_mass_change needs a reason")
+
+
+def test_a_dry_run_changes_nothing_and_needs_nobody(world: World) -> None:
+    move_apart(world)
+    assert world.sync("FULL", dry_run=True, **UNASKED).status == "PARTIAL"
