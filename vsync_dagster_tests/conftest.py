@@ -15,9 +15,35 @@ from psycopg.sql import SQL, Identifier
 from vsync_dagster.embedded.postgres import embedded_postgres
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.migrate import migrate
+from vsync_dagster_tests import reliability
 
 # Nothing here has to survive a crash, so nothing waits for the disk.
 SERVER_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make reliability` asks for."""
+    parser.addoption("--write-reliability", action="store_true", help="write docs/reliability.md's table of faults")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Have a fault travel with its test's report, also from another process."""
+    fault = reliability.fault_of(item)
+    if fault is not None:
+        item.user_properties.append(("fault", list(fault)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write the table of faults where that was asked for, if no test failed and none was skipped."""
+    if not config.getoption("--write-reliability"):
+        return
+    outcomes = terminalreporter.stats
+    if any(outcomes.get(name) for name in ("failed", "error", "skipped")):
+        terminalreporter.write_line("docs/reliability.md is left as it was: not every fault was tested")
+        return
+    passed = [name_and_row for report in outcomes.get("passed", []) for name_and_row in report.user_properties]
+    reliability.write(reliability.Fault(*row) for name, row in passed if name == "fault")
+    terminalreporter.write_line("docs/reliability.md is written")
 
 
 @pytest.fixture(scope="session")

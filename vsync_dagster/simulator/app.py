@@ -24,7 +24,7 @@ from vsync_dagster.simulator.handlers import FILES_PATH, HANDLERS, Answer, corre
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.simulator.settings import Settings, Signatures
 from vsync_dagster.simulator.state import DictState
-from vsync_dagster.simulator.wire import CutResponse, ResetResponse, peer_name
+from vsync_dagster.simulator.wire import CutResponse, ResetResponse, TrickleResponse, peer_name
 
 API_PATH = "/api/v2"
 _XML, _PROBLEM = "application/xml", "application/problem+xml"
@@ -102,6 +102,10 @@ async def _through_the_wire(response: Response, fault: Fault | None) -> Response
     match None if fault is None else fault.kind:
         case FaultKind.HANG:
             await asyncio.sleep((fault and fault.seconds) or 0)
+        case FaultKind.TRICKLE:
+            trickle = TrickleResponse(response.body, response.status_code, media_type=response.media_type)
+            trickle.pause = (fault and fault.seconds) or 0
+            return trickle
         case FaultKind.RESET:
             return ResetResponse()
         case FaultKind.CUT:

@@ -1,8 +1,8 @@
 """Scripted faults: what the next answers of an operation do wrong.
 
 They are kept in the state file, so that a test in one process can set them for a server in another, and each is used
-up by exactly one call. An answer that hangs, breaks off or is garbage is an answer all the same: the operation took
-place and was charged (the file that nobody heard of was made). A status takes the operation's place.
+up by exactly one call. An answer that hangs, trickles, breaks off or is garbage is an answer all the same: the
+operation took place and was charged (the file that nobody heard of was made). A status takes the operation's place.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ class FaultKind(StrEnum):
 
     STATUS = "STATUS"  # an error answer: `status`, and `retry_after` seconds if given
     HANG = "HANG"  # the answer comes `seconds` late
+    TRICKLE = "TRICKLE"  # the body comes byte by byte, one every `seconds`
     RESET = "RESET"  # the connection is reset instead of an answer
     CUT = "CUT"  # the connection ends in the middle of the body
     GARBAGE = "GARBAGE"  # 200 (or 201) with what is no XML
@@ -37,6 +38,7 @@ class FaultKind(StrEnum):
     WRONG_ENTRY = "WRONG_ENTRY"  # getEntryByCid: another account number, so that the CID is not the one asked for
 
 
+_SLOW = (FaultKind.HANG, FaultKind.TRICKLE)
 _ONLY_FOR = {
     FaultKind.FILE_ERROR: Operation.CREATE_CID_SET_FILE,
     FaultKind.FILE_UNAVAILABLE: Operation.CREATE_CID_SET_FILE,
@@ -53,7 +55,10 @@ _ONLY_FOR = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault to commit. `seconds` is how late an answer comes, `retry_after` a header's whole seconds."""
+    """One fault to commit.
+
+    `seconds` is how late an answer, or each of its bytes, comes; `retry_after` a header's whole seconds.
+    """
 
     kind: FaultKind
     status: int | None = None
@@ -85,8 +90,10 @@ class Faults:
         """
         if _ONLY_FOR.get(kind, operation) != operation:
             raise SimulatorStateError(f"{kind} is a fault of {_ONLY_FOR[kind]}, not of {operation}")
-        if (kind is FaultKind.STATUS) != (status is not None) or (kind is FaultKind.HANG) != (seconds is not None):
-            raise SimulatorStateError("a STATUS needs its status and a HANG its seconds; no other fault has them")
+        if (kind is FaultKind.STATUS) != (status is not None) or (kind in _SLOW) != (seconds is not None):
+            raise SimulatorStateError(
+                "a STATUS needs its status, a HANG or a TRICKLE its seconds; no other fault has them"
+            )
         self._file.connection.execute(
             "INSERT INTO faults (operation, kind, after, times, status, retry_after, seconds)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -51,6 +51,24 @@ class CutResponse(Response):
         await _disconnected(receive)
 
 
+class TrickleResponse(Response):
+    """An answer that comes byte by byte, one every `pause` seconds: each byte keeps a naive reader's hope alive."""
+
+    pause: float = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del receive
+        # Marked as encoded, so that no middleware gathers the bytes.
+        headers = [*self.raw_headers, (b"content-encoding", b"identity")]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        for byte in bytes(self.body):
+            if _transport(scope).is_closing():
+                return
+            await send({"type": "http.response.body", "body": bytes([byte]), "more_body": True})
+            await asyncio.sleep(self.pause)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 def peer_name(scope: Scope) -> str | None:
     """Return the common name of the certificate that a connection came with; None without one."""
     transport = scope["state"].get(_TRANSPORT)
