@@ -97,7 +97,6 @@ def show_details(report_id: UUID) -> None:
         report = report_table.get(connection, report_id)
         if report is None:
             raise click.UsageError(f"there is no report {report_id}; `vsync report list` lists them")
-        details = fix_details.of_run(connection, cipher, report.run_id)
-    for detail in details:
-        told = {"kind": detail.kind, "cid": detail.cid.hex(), "before": detail.before, "after": detail.after}
-        click.echo(json.dumps(told, ensure_ascii=False))
+        for detail in fix_details.of_run(connection, cipher, report.run_id):
+            told = {"kind": detail.kind, "cid": detail.cid.hex(), "before": detail.before, "after": detail.after}
+            click.echo(json.dumps(told, ensure_ascii=False))

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -21,10 +21,6 @@ on conflict do nothing
 _OF_RUN = """
 select run_id, participant_ispb, kind, cid, key_id, ciphertext, digest from fix_details
 where run_id = %s order by participant_ispb, kind, cid
-"""
-_DIGEST = """
-select sha256(coalesce(string_agg(digest, ''::bytea order by participant_ispb, kind, cid), ''::bytea))
-from fix_details where run_id = %s
 """
 
 
@@ -52,19 +48,15 @@ def keep(
         conn.execute(_KEEP, [run_id, *map(list, zip(*rows, strict=True))])
 
 
-def of_run(conn: Connection, cipher: Cipher, run_id: str) -> list[FixDetail]:
-    """Return what a run has changed.
+def of_run(conn: Connection, cipher: Cipher, run_id: str) -> Iterator[FixDetail]:
+    """Yield what a run has changed, streamed: a first sync changes every key. The caller keeps the transaction open.
 
     Raises:
         UnknownKeyError, AlteredCiphertextError: one cannot be decrypted, or is not what was kept.
     """
-    return [_read(cipher, row) for row in conn.execute(_OF_RUN, [run_id])]
-
-
-def digest_of_run(conn: Connection, run_id: str) -> bytes:
-    """Return the SHA-256 over the digests of a run's details; keys that rotate leave it as it is, and it needs none."""
-    [(digest,)] = conn.execute(_DIGEST, [run_id]).fetchall()
-    return bytes(digest)
+    with conn.cursor(name="fix_details") as cursor:
+        for row in cursor.execute(_OF_RUN, [run_id]):
+            yield _read(cipher, row)
 
 
 def _row(cipher: Cipher, run_id: str, detail: FixDetail, salt: bytes) -> tuple[str | bytes, ...]:
