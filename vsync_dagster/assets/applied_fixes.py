@@ -15,7 +15,7 @@ from vsync_dagster.local_db.fixes import FixRecord
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA, LOCAL_ONLY_SCHEMA
 from vsync_dagster.resources import DictApi, LocalDatabase, Snapshots, SyncSettings
-from vsync_dagster.store import Snapshot, SnapshotMismatchError, SnapshotStore
+from vsync_dagster.store import Snapshot, SnapshotMismatchError
 from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts, LocalFacts
 from vsync_dagster.sync.gate import check_mass_change
 from vsync_dagster.sync.repair import RemovalWatch, Repair, planned, record_frame
@@ -43,16 +43,10 @@ def applied_fixes(
         raise SnapshotMismatchError("discrepancies belong to another bacen_snapshot: materialize them again")
     todo = compared.scan("discrepancies", DISCREPANCY_SCHEMA).filter(~pl.col("in_flight")).collect()
     if not settings.dry_run:
-        check_mass_change(
-            local_database.database(),
-            context.run.run_id,
-            partition,
-            todo,
-            store.read("local_snapshot", partition).facts(LocalFacts).sets.values(),
-            settings.mass_change_limit,
-            settings.mass_change_reason,
-        )
-        _close_answered(partition, store, bacen, local_database.database())
+        database, local = local_database.database(), store.read("local_snapshot", partition)
+        ours, limit = local.facts(LocalFacts).sets.values(), settings.mass_change_limit
+        check_mass_change(database, context.run.run_id, partition, todo, ours, limit, settings.mass_change_reason)
+        _close_answered(database, partition, local, bacen)
     if settings.dry_run or todo.is_empty():
         records = planned(todo)
     else:
@@ -66,9 +60,9 @@ def applied_fixes(
     return dg.MaterializeResult(metadata={"dagster/partition_row_count": len(records), **outcomes})
 
 
-def _close_answered(partition: SyncPartition, store: SnapshotStore, bacen: Snapshot, database: Database) -> None:
+def _close_answered(database: Database, partition: SyncPartition, local: Snapshot, bacen: Snapshot) -> None:
     """Close the review items whose key DICT holds again, or whose row has changed."""
-    local, dict_facts = store.read("local_snapshot", partition), bacen.facts(DictFacts)
+    dict_facts = bacen.facts(DictFacts)
     returned = frozenset[bytes]()
     if dict_facts.local_snapshot == local.snapshot_id:
         local_only = bacen.scan("local_only", LOCAL_ONLY_SCHEMA).collect()
