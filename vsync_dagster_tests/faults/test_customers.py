@@ -106,11 +106,11 @@ def test_customers_do_not_wait(unmetered_world: World, sync_type: str) -> None:
 
     with busy_customers(world) as customers:
         time.sleep(1)
-        before, began = customers.changes, time.monotonic()
+        before = customers.changes
         report = world.sync(sync_type)
-        rate = (customers.changes - before) / (time.monotonic() - began)
+        changes = customers.changes - before
 
-    assert rate > 20, "customers were busy"
+    assert changes > 100, "customers were busy"
     assert (report.entries_created, report.entries_updated, report.entries_deleted) == (30, 30, 10)
     assert (report.discrepancies, report.fixes_failed) == (70, 0)
     assert {told["after"] for told in report.key_types.values()} == {"OK"}

@@ -10,6 +10,7 @@ import pytest
 
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.simulator.drift import drift
+from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.sync.look_up import STAGE_EVERY
 from vsync_dagster_tests.reliability import fault
 from vsync_dagster_tests.world import ISPB, World
@@ -69,10 +70,10 @@ def test_killed_at_any_moment(unmetered_world: World) -> None:
     kills, to_look_up = ROUNDS * KILLS_A_ROUND, expected["CREATE"] + expected["UPDATE"]
     assert found(world) <= to_look_up + kills * STAGE_EVERY
     # A kill between DICT's answer and the commit that keeps the file's Id loses the Id.
-    assert world.sql("select count(*) from cid_files") <= [(len(KeyType) * ROUNDS + kills // 10,)]
+    files = world.directory.calls.total(Operation.CREATE_CID_SET_FILE)
+    assert files <= len(KeyType) * ROUNDS + kills // 10
 
 
 def found(world: World) -> int:
-    """How many look-ups were answered with an entry."""
-    [(count,)] = world.sql("select count(*) from dict_calls where operation = 'getEntryByCid' and result = 'FOUND'")
-    return int(count)
+    """How many look-ups DICT answered with an entry, by its own count: a process that is killed loses some of ours."""
+    return world.directory.calls.total(Operation.GET_ENTRY_BY_CID, status=200)
