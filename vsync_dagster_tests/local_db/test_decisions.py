@@ -91,6 +91,16 @@ def test_not_even_the_owner_signs_for_two(conn: Connection, item_id: UUID) -> No
         conn.execute(step.encode(), [item_id, "APPROVED"])
 
 
+@pytest.mark.parametrize("change", ["update entries set cid = sha256(cid)", "update entries set status = 'PENDING'"])
+def test_an_item_from_before_there_were_digests_is_known_by_its_cid(
+    conn: Connection, item_id: UUID, ana: Database, change: str
+) -> None:
+    conn.execute("update manual_review_queue set entry_digest = null")
+    conn.execute(change.encode())
+    conn.commit()
+    refused(ana, item_id, "no longer what was put up", Decision.CONFIRM_DELETION)
+
+
 def test_a_rejected_proposal_waits_again(conn: Connection, item_id: UUID, ana: Database, rui: Database) -> None:
     propose(ana, item_id)
     with rui.connect() as connection:
