@@ -49,7 +49,7 @@ arrows: install ## Check that the packages import one another only downwards
 lock: ## Pin the versions anew in requirements.lock (LOCK_ARGS=--upgrade raises all, else only what must change)
 	@venv=$$(mktemp -d) && trap 'rm -rf "$$venv"' EXIT && $(PYTHON) -m venv "$$venv" \
 	&& "$$venv/bin/python" -m pip --quiet --disable-pip-version-check install uv \
-	&& "$$venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate \
+	&& "$$venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --no-annotate \
 		--no-header --extra dev pyproject.toml --output-file requirements.lock $(LOCK_ARGS)
 
 clean: ## Remove the virtual environment and caches; the data in .vsync stay
