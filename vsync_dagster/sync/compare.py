@@ -62,10 +62,11 @@ class Comparer:
             ComparisonError: the differences found do not add up; nothing may be repaired on their word.
         """
         verdicts = verification.verify(self.client, self.ours.sets.values(), lag=self.lag, sleep=self.files.sleep)
+        last_answer = max(verdict.answered_at for verdict in verdicts.values())
+        # At once: what passes until our clock is read counts as lag, and makes more of what DICT did look in flight.
+        cut = DictClock.seen_by(last_answer, self.database).of_dict(self.ours.taken_at) - timedelta(seconds=self.lag)
         record_verdicts(self.database, self.ispb, verdicts.values(), self.ours.pg_snapshot, self.ours.cluster)
         self._log_verdicts(verdicts)
-        last_answer = max(verdict.answered_at for verdict in verdicts.values())
-        cut = DictClock.seen_by(last_answer, self.database).of_dict(self.ours.taken_at) - timedelta(seconds=self.lag)
         unequal = [name for name, verdict in verdicts.items() if not verdict.ok]
         dict_sets = self._learn(unequal, cut)
         record_log_positions(self.database, self.ispb, {name: found.log_read_to for name, found in dict_sets.items()})
