@@ -11,6 +11,7 @@ from vsync_dagster.assets.local_snapshot import local_snapshot
 from vsync_dagster.assets.sync_report import sync_report
 from vsync_dagster.jobs import sync_job
 from vsync_dagster.resources import DictApi, EventBroker, LocalDatabase, Snapshots, SyncSettings
+from vsync_dagster.sensors.outbox_relay import outbox_relay
 
 
 def build_definitions(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -18,6 +19,7 @@ def build_definitions(resource_overrides: Mapping[str, object] | None = None) ->
     return dg.Definitions(
         assets=[local_snapshot, bacen_snapshot, discrepancies, applied_fixes, sync_report],
         jobs=[sync_job],
+        sensors=[outbox_relay],
         resources={
             "local_database": LocalDatabase(),
             "dict_api": DictApi(),

@@ -67,6 +67,21 @@ class EventBroker(dg.ConfigurableResource[None]):
             return None
         return relay(database, variables.pulsar_url, variables.pulsar_topic)
 
+    def publish_for(self, database: Database, seconds: float) -> RelayResult | None:
+        """Publish what waits in the outbox, as much as takes that long, and do not wait for a broker that is down."""
+        variables = environment()
+        if variables.pulsar_url is None:
+            return None
+        end = time.monotonic() + seconds
+        return relay(
+            database,
+            variables.pulsar_url,
+            variables.pulsar_topic,
+            attempts=1,
+            timeout=5,
+            enough=lambda: time.monotonic() > end,
+        )
+
 
 class SyncSettings(dg.ConfigurableResource[None]):
     """What a person may choose for one run. The defaults are those of the daily sync."""

@@ -7,6 +7,7 @@ import click
 from vsync_dagster.cli.data import migrate, participants, reports
 from vsync_dagster.cli.demo import demo, dev
 from vsync_dagster.cli.keys import keys
+from vsync_dagster.cli.outbox import outbox
 from vsync_dagster.cli.progress import show_progress
 from vsync_dagster.cli.review import review
 from vsync_dagster.cli.roles import roles
@@ -44,7 +45,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, dev, migrate, roles, keys, participants, sync, verify, reports, review, simulator):
+for command in (demo, dev, migrate, roles, keys, participants, sync, verify, reports, review, outbox, simulator):
     cli.add_command(command)
 
 

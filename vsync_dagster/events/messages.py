@@ -8,6 +8,7 @@ order in which they happened. Source: CloudEvents specification 1.0.2, section "
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.resources import files
 from typing import Any
 
 from vsync_dagster.local_db.outbox import OutboxMessage
@@ -15,7 +16,9 @@ from vsync_dagster.local_db.reports import Report
 
 ENTRY_CREATED = "vsync.entry.created"
 ENTRY_UPDATED = "vsync.entry.updated"
+ENTRY_DELETED = "vsync.entry.deleted"
 SYNC_COMPLETED = "vsync.sync.completed"
+TYPES = (ENTRY_CREATED, ENTRY_UPDATED, ENTRY_DELETED, SYNC_COMPLETED)
 
 SOURCE = "/vsync"
 SCHEMA_VERSION = 1  # of the payloads; raised when a field goes or changes its meaning
@@ -48,6 +51,13 @@ def message(event: OutboxMessage) -> Message:
         key=event.participant_ispb,
         event_time=int(event.created_at.timestamp() * 1000),
     )
+
+
+def payload_schema(event_type: str) -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of a type's payloads, in their present version."""
+    path = files("vsync_dagster.events") / "schemas" / f"{event_type}.{SCHEMA_VERSION}.json"
+    schema: dict[str, Any] = json.loads(path.read_bytes())
+    return schema
 
 
 def sync_completed(report: Report) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -22,10 +23,12 @@ _FINAL = frozenset(
         "InvalidConfiguration",
         "InvalidTopicName",
         "InvalidUrl",
-        "MessageTooBig",
         "TopicTerminated",
     }
 )
+# Those that are about one message: its participant's later ones wait behind it, other participants' do not.
+_OF_ONE_MESSAGE = frozenset({"MessageTooBig"})
+_OK = "Ok"
 _GRACE_SECONDS = 5  # Pulsar's own timer ends a send; ours is there in case it never does
 
 
@@ -47,10 +50,39 @@ class PublishRefusedError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Which messages the broker has stored, by the number they were handed in under, and what happened to others."""
+    """What became of messages, by the number they were handed in under.
+
+    `acknowledged` are stored, of each participant without a gap: what may have been stored behind one that was not is
+    left out, to be sent again in its place. `refused` are such as the broker will never take, with Pulsar's word for
+    why. `error` is what has stopped all the others.
+    """
 
     acknowledged: list[int]
+    refused: dict[int, str]
     error: PublishError | PublishRefusedError | None
+
+
+class _Answers:
+    """Pulsar's answers, as they come in on its own thread. `stuck` are the participants of whom one was not stored."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[int, str]] = SimpleQueue()
+        self.stuck: set[str] = set()
+
+    def take(self, number: int, participant: str, result: Any, _message_id: Any) -> None:
+        """Called by Pulsar, where an exception would end the process."""
+        if result.name != _OK:
+            self.stuck.add(participant)
+        self._queue.put((number, result.name))
+
+    def collect(self, expected: int, timeout: float) -> dict[int, str]:
+        """Return the answers by number; fewer than expected where one takes longer than the timeout in seconds."""
+        results: dict[int, str] = {}
+        with suppress(Empty):
+            while len(results) < expected:
+                number, result = self._queue.get(timeout=timeout)
+                results[number] = result
+        return results
 
 
 class Publisher:
@@ -72,37 +104,47 @@ class Publisher:
         self._disconnect()
 
     def send(self, messages: Mapping[int, Message]) -> Sent:
-        """Send messages in their order, and wait until each was stored or has failed."""
+        """Send messages in their order, and wait until each was stored or has failed.
+
+        Behind a message that fails, none of the same participant is handed in.
+        """
         try:
             self._connect()
         except (pulsar.PulsarException, ValueError) as error:
             # The text of a ValueError quotes the URL, which can hold a password.
             reason = "InvalidUrl" if isinstance(error, ValueError) else type(error).__name__
-            return Sent([], self._failed(reason))
-        answers: SimpleQueue[tuple[int, str]] = SimpleQueue()
+            return Sent([], {}, self._failed(reason))
+        answers = _Answers()
+        handed_in = 0
         for number, message in messages.items():
+            if message.key in answers.stuck:
+                continue
             self._producer.send_async(
                 message.data,
-                partial(_answer, answers, number),
+                partial(answers.take, number, message.key),
                 properties=message.properties,
                 partition_key=message.key,
                 event_timestamp=message.event_time,
             )
-        return self._collect(answers, len(messages))
+            handed_in += 1
+        return self._sent(messages, answers.collect(handed_in, self._timeout + _GRACE_SECONDS))
 
-    def _collect(self, answers: "SimpleQueue[tuple[int, str]]", expected: int) -> Sent:
-        acknowledged, reasons = [], []
-        for _ in range(expected):
-            try:
-                number, result = answers.get(timeout=self._timeout + _GRACE_SECONDS)
-            except Empty:
-                reasons.append("Timeout")
-                break
-            if result == "Ok":
+    def _sent(self, messages: Mapping[int, Message], results: Mapping[int, str]) -> Sent:
+        acknowledged, refused, reasons = [], {}, []
+        stuck: set[str] = set()
+        for number, message in messages.items():
+            if message.key in stuck:
+                continue
+            result = results.get(number, "Timeout")
+            if result == _OK:
                 acknowledged.append(number)
+                continue
+            stuck.add(message.key)
+            if result in _OF_ONE_MESSAGE:
+                refused[number] = result
             else:
                 reasons.append(result)
-        return Sent(acknowledged, self._failed(reasons[0]) if reasons else None)
+        return Sent(acknowledged, refused, self._failed(reasons[0]) if reasons else None)
 
     def _connect(self) -> None:
         if self._producer is None:
@@ -130,8 +172,3 @@ class Publisher:
         if self._client is not None:
             self._client.shutdown()  # unlike `close`, it does not wait for a broker that does not answer
         self._client = self._producer = None
-
-
-def _answer(answers: "SimpleQueue[tuple[int, str]]", number: int, result: Any, _message_id: Any) -> None:
-    # Called on Pulsar's thread, where an exception would end the process.
-    answers.put((number, result.name))

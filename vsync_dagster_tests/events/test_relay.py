@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -11,13 +11,14 @@ import pytest
 
 from vsync_dagster.embedded.process import LOOPBACK, free_port
 from vsync_dagster.events import relay as relay_module
+from vsync_dagster.events.messages import ENTRY_CREATED
 from vsync_dagster.events.publisher import Publisher, Sent
 from vsync_dagster.events.relay import RelayResult, relay
 from vsync_dagster.local_db import outbox
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster_tests.events.conftest import RestartableBroker
-from vsync_dagster_tests.events.parts import ISPBS, assert_complete_and_in_order, fill_outbox, read, waiting
+from vsync_dagster_tests.events.parts import ISPBS, assert_complete_and_in_order, fill_outbox, numbers_of, read, waiting
 
 
 def test_everything_is_published_once_in_order(database: Database, broker_url: str, topic: str) -> None:
@@ -149,16 +150,71 @@ def test_what_could_not_be_marked_is_published_again_with_the_same_id(
     assert len({each.properties["id"] for each in received}) == 3
 
 
-def test_two_relays_at_once_lose_nothing_and_keep_the_order(
+def test_two_relays_at_once_lose_nothing_and_publish_nothing_twice(
     database: Database, broker_url: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay_module, "BATCH_SIZE", 5)
     fill_outbox(database, 60)
     with ThreadPoolExecutor(2) as pool:
-        results = [pool.submit(relay, database, broker_url, topic) for _ in range(2)]
-    assert [each.result().left for each in results] == [0, 0]
+        relays = [pool.submit(relay, database, broker_url, topic) for _ in range(2)]
+    assert sorted(each.result().published for each in relays) == [0, 60]
     assert waiting(database) == []
     assert_complete_and_in_order(read(broker_url, topic), 60)
+
+
+def test_a_second_relay_leaves_everything_to_the_first(database: Database, broker_url: str, topic: str) -> None:
+    fill_outbox(database, 3)
+    with database.connect() as first:
+        assert outbox.try_relay(first)
+        assert relay(database, broker_url, topic) == RelayResult(0, 3, "another relay is publishing")
+    assert relay(database, broker_url, topic) == RelayResult(3, 0)
+
+
+def test_what_came_while_another_relay_was_turned_away_is_published_by_the_first(
+    database: Database, broker_url: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending = outbox.pending
+    late = iter([1])
+
+    def pending_and_then_one_more(
+        connection: Connection, limit: int, held: Collection[str] = ()
+    ) -> list[outbox.OutboxMessage]:
+        found = pending(connection, limit, held)
+        if not found and next(late, None):
+            fill_outbox(database, 1)
+            assert relay(database, broker_url, topic).warning == "another relay is publishing"
+        return found
+
+    monkeypatch.setattr(outbox, "pending", pending_and_then_one_more)
+    fill_outbox(database, 1)
+    assert relay(database, broker_url, topic) == RelayResult(published=2, left=0)
+
+
+def test_a_refused_event_holds_up_its_own_participant_and_no_other(
+    database: Database, broker_url: str, topic: str
+) -> None:
+    fill_outbox(database, 3)
+    with database.connect() as connection:
+        outbox.add(connection, ISPBS[0], ENTRY_CREATED, {"number": 3, "text": "x" * 6_000_000})
+    fill_outbox(database, 6)
+    result = relay(database, broker_url, topic)
+    assert (result.published, result.left) == (7, 3)
+    assert result.warning == (f"the broker refuses events, and those behind them wait: MessageTooBig for {ISPBS[0]}")
+    assert [number for number, *_ in waiting(database)] == [3, 0, 3]
+    assert waiting(database)[0] == (3, 1, "MessageTooBig")
+    received = read(broker_url, topic)
+    assert [each.payload["number"] for each in received if each.key == ISPBS[0]] == [0]
+    assert numbers_of(received, ISPBS[1]) == [1, 4]
+
+
+def test_enough_leaves_the_rest_to_the_next_relay(
+    database: Database, broker_url: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "BATCH_SIZE", 5)
+    fill_outbox(database, 12)
+    asked = iter([False, True, True])
+    assert relay(database, broker_url, topic, enough=lambda: next(asked)) == RelayResult(published=5, left=7)
+    assert relay(database, broker_url, topic) == RelayResult(published=7, left=0)
 
 
 @pytest.mark.parametrize(

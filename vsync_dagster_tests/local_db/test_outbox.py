@@ -1,6 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
 from vsync_dagster.local_db import outbox
-from vsync_dagster.local_db.database import Connection
-from vsync_dagster_tests.local_db.parts import ISPB, rows
+from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.outbox import Waiting
+from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, rows, value
+from vsync_dagster_tests.local_db.test_fixes_concurrent import WAITING
 
 
 def test_events_wait_in_the_order_they_came(conn: Connection) -> None:
@@ -38,3 +43,51 @@ def test_a_failed_event_waits_with_what_it_met(conn: Connection) -> None:
     assert rows(conn, "select last_error from outbox") == [("Timeout",)]
     outbox.mark_published(conn, [message.id])
     assert rows(conn, "select attempts, last_error from outbox") == [(3, None)]
+
+
+def test_events_of_one_participant_become_visible_in_the_order_of_their_ids(database: Database) -> None:
+    with database.connect() as first, database.connect() as watcher, ThreadPoolExecutor(1) as pool:
+        outbox.add(first, ISPB, "x", {"number": 1})
+        second = pool.submit(database.retrying, lambda conn: outbox.add(conn, ISPB, "x", {"number": 2}))
+        while not value(watcher, WAITING):
+            watcher.rollback()
+            assert not second.done(), "the second is there before the first"
+        outbox.add(first, ISPB, "x", {"number": 3})
+        first.commit()
+        second.result(timeout=10)
+        assert [event.payload["number"] for event in outbox.pending(watcher, 10)] == [1, 3, 2]
+
+
+def test_no_participant_waits_for_another(database: Database) -> None:
+    with database.connect() as first:
+        outbox.add(first, ISPB, "x", {})
+        database.retrying(lambda conn: outbox.add(conn, OTHER_ISPB, "x", {}))
+        assert {event.participant_ispb for event in outbox.pending(first, 10)} == {ISPB, OTHER_ISPB}
+
+
+def test_what_waits_is_told_by_participant_with_what_holds_it_up(conn: Connection) -> None:
+    for ispb in (ISPB, OTHER_ISPB, ISPB):
+        outbox.add(conn, ispb, "x", {})
+    first, other, _ = outbox.pending(conn, 10)
+    outbox.mark_failed(conn, first.id, "Timeout")
+    outbox.mark_published(conn, [other.id])
+    assert outbox.waiting(conn) == [Waiting(ISPB, 2, first.created_at, 1, "Timeout")]
+    assert outbox.pending(conn, 10, held=[ISPB]) == []
+
+
+def test_what_was_published_can_be_chosen_by_id_participant_and_time(conn: Connection) -> None:
+    for ispb in (ISPB, OTHER_ISPB, ISPB):
+        outbox.add(conn, ispb, "x", {})
+    first, other, last = outbox.pending(conn, 10)
+    outbox.mark_published(conn, [first.id, other.id])
+    now = datetime.now(UTC)
+
+    assert outbox.publish_again(conn, until=now - timedelta(days=1)) == 0
+    assert outbox.publish_again(conn, since=now + timedelta(days=1)) == 0
+    assert outbox.publish_again(conn, message_ids=[last.message_id]) == 0, "it was not published"
+    assert outbox.publish_again(conn, ispb=OTHER_ISPB, since=now - timedelta(days=1)) == 1
+    assert [event.id for event in outbox.pending(conn, 10)] == [other.id, last.id]
+    assert outbox.publish_again(conn, message_ids=[first.message_id]) == 1
+    assert [event.message_id for event in outbox.pending(conn, 10)] == [
+        event.message_id for event in (first, other, last)
+    ]
