@@ -1,6 +1,7 @@
 """The environment variables that configure VSYNC, read where they are needed and checked when they are read."""
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ DEFAULT_HOME = ".vsync"
 DEFAULT_TOPIC = "persistent://public/default/dict-events"
 DAGSTER_SCHEMA = "dagster"
 _KEY_BYTES = 32
+_BUDGET_WAIT_SECONDS = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,15 @@ class Environment:
     def dict_settings(self) -> DictSettings:
         """How to reach DICT: `VSYNC_DICT_*` and `VSYNC_SIGNING_*`, and the files that they name."""
         return read_dict_settings(self.variables)
+
+    @property
+    def budget_wait_seconds(self) -> float:
+        """`VSYNC_BUDGET_WAIT_SECONDS`: the longest that a sync waits for DICT's budgets; default an hour."""
+        name = "VSYNC_BUDGET_WAIT_SECONDS"
+        value = self.variables.get(name) or str(_BUDGET_WAIT_SECONDS)
+        if not re.fullmatch("[0-9]{1,9}", value):
+            raise EnvironmentVariableError(f"{name} is malformed; it is a number of seconds, such as 3600")
+        return float(value)
 
     @property
     def encryption_keys(self) -> tuple[bytes, ...]:

@@ -6,15 +6,16 @@ and writes the report instead, which needs no daemon. Where PostgreSQL is what f
 """
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import dagster as dg
 
+from vsync_dagster.dict_api.errors import DictUnavailableError
 from vsync_dagster.local_db import fixes
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.partitions import SyncPartition
-from vsync_dagster.reconcile.errors import VsyncError
+from vsync_dagster.reconcile.errors import BudgetExhaustedError, VsyncError
 from vsync_dagster.reconcile.status import SyncType
 from vsync_dagster.resources import SyncSettings, environment
 from vsync_dagster.sync.report import RunFacts, failed_report, write_report
@@ -55,13 +56,13 @@ def report_run_failure(
         ended_at=datetime.now(UTC),
         dry_run=settings.dry_run,
     )
-    message = safe_text(error)
+    message, resume_at = safe_text(error), _resume_at(error, facts.ended_at)
     try:
         database = Database(environment().database_url)
         done = database.retrying(lambda connection: fixes.outcomes(connection, run_id, partition.ispb))
-        write_report(database, failed_report(facts, message, done))
+        write_report(database, failed_report(facts, message, done, resume_at))
     except VsyncError as cause:
-        path = spool(environment().home, failed_report(facts, message, {}))
+        path = spool(environment().home, failed_report(facts, message, {}, resume_at))
         _log.error("%s: the FAILED report could not be written (%s); it waits in %s", partition.ispb, cause, path)
 
 
@@ -70,6 +71,13 @@ def safe_text(error: BaseException | None) -> str:
     if isinstance(error, VsyncError | UnexpectedError):
         return str(error)
     return f"{type(error).__name__}; see the run's log"
+
+
+def _resume_at(error: BaseException | None, now: datetime) -> datetime | None:
+    """Return when DICT asked to be called again, or has tokens again, if that is what ended the run."""
+    if isinstance(error, BudgetExhaustedError):
+        return now + timedelta(seconds=error.wait_seconds)
+    return error.retry_at if isinstance(error, DictUnavailableError) else None
 
 
 def _sync_type(settings: SyncSettings) -> SyncType:

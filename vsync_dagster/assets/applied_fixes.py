@@ -13,7 +13,7 @@ from vsync_dagster.local_db import review
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.fixes import FixRecord
 from vsync_dagster.partitions import SyncPartition
-from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA, LOCAL_ONLY_SCHEMA
+from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA, LOCAL_ONLY_SCHEMA, SETTLED
 from vsync_dagster.resources import DictApi, LocalDatabase, Snapshots, SyncSettings
 from vsync_dagster.store import Snapshot, SnapshotMismatchError
 from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts, LocalFacts
@@ -41,11 +41,13 @@ def applied_fixes(
     bacen, compared = store.read("bacen_snapshot", partition), store.read("discrepancies", partition)
     if compared.facts(ComparedFacts).bacen_snapshot != bacen.snapshot_id:
         raise SnapshotMismatchError("discrepancies belong to another bacen_snapshot: materialize them again")
-    todo = compared.scan("discrepancies", DISCREPANCY_SCHEMA).filter(~pl.col("in_flight")).collect()
+    differences = compared.scan("discrepancies", DISCREPANCY_SCHEMA).filter(~pl.col("in_flight")).collect()
+    todo = differences.filter(SETTLED)
     if not settings.dry_run:
         database, local = local_database.database(), store.read("local_snapshot", partition)
-        ours, limit = local.facts(LocalFacts).sets.values(), settings.mass_change_limit
-        check_mass_change(database, context.run.run_id, partition, todo, ours, limit, settings.mass_change_reason)
+        ours = local.facts(LocalFacts).sets.values()
+        limit, reason = settings.mass_change_limit, settings.mass_change_reason
+        check_mass_change(database, context.run.run_id, partition, differences, ours, limit, reason)
         _close_answered(database, partition, local, bacen)
     if settings.dry_run or todo.is_empty():
         records = planned(todo)

@@ -1,5 +1,7 @@
 """`bacen_snapshot`: what DICT says, and where it differs."""
 
+from dataclasses import asdict
+
 import dagster as dg
 
 from vsync_dagster.assets.common import asset_of_sync, partition_of
@@ -31,6 +33,8 @@ def bacen_snapshot(
 
     Shows DICT as it is when it runs, also for a past day: DICT keeps no past sets. A re-run goes on with the CID files
     and look-ups that an earlier run of the same partition has paid for.
+
+    Where DICT's budgets grant less than is needed within `VSYNC_BUDGET_WAIT_SECONDS`, the rest is left for another run.
     """
     partition = partition_of(context)
     local = snapshots.store().read("local_snapshot", partition)
@@ -42,12 +46,13 @@ def bacen_snapshot(
         found = _comparer(local, connection, local_database, partition, settings).compare()
         snapshot.table("dict_only").write(found.dict_only)
         snapshot.table("local_only").write(found.local_only)
-        snapshot.facts = DictFacts(local.snapshot_id, found.read_until, found.key_types)
+        snapshot.facts = DictFacts(local.snapshot_id, found.read_until, found.key_types, found.plan)
     return dg.MaterializeResult(
         metadata={
             "dagster/partition_row_count": len(found.dict_only) + len(found.local_only),
             "only_at_dict": len(found.dict_only),
             "only_here": len(found.local_only),
+            "plan": dg.MetadataValue.json(asdict(found.plan)),
             "key_types_in_sync": sum(facts.proof is not None for facts in found.key_types.values()),
             "verdicts": dg.MetadataValue.json(
                 {name: f"{'OK' if facts.proof else 'NOK'} ({facts.source})" for name, facts in found.key_types.items()}
@@ -77,6 +82,7 @@ def _comparer(
             connection.downloads,
             settings.max_file_bytes,
             settings.log_lag_seconds,
+            connection.allowance,
             settings.sleep,
         ),
         ispb=partition.ispb,
@@ -85,4 +91,5 @@ def _comparer(
         tampered=local.scan("tampered", LOCAL_SCHEMA).collect(),
         since=settings.since_time,
         lag=settings.log_lag_seconds,
+        allowance=connection.allowance,
     )

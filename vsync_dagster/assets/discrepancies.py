@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @asset_of_sync(kinds={"polars", "parquet"}, deps=[local_snapshot, bacen_snapshot])
 def discrepancies(context: dg.AssetExecutionContext, snapshots: Snapshots) -> dg.MaterializeResult[None]:
-    """What each difference is: MISSING_LOCAL, OUTDATED_LOCAL or MISSING_BACEN, or in flight.
+    """What each difference is: MISSING_LOCAL, OUTDATED_LOCAL or MISSING_BACEN, in flight or pending.
 
     A pure function of the two snapshots, so it can be rebuilt as often as one likes, with the same result.
     """
@@ -46,7 +46,7 @@ def discrepancies(context: dg.AssetExecutionContext, snapshots: Snapshots) -> dg
     return dg.MaterializeResult(
         metadata={
             "dagster/partition_row_count": len(found),
-            "discrepancies": len(found) - totals["in_flight"],
+            "discrepancies": len(found) - totals["in_flight"] - totals["pending"],
             **totals,
             **({"by_key_type": dg.MetadataValue.table(records)} if records else {}),
         }

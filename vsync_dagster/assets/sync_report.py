@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import dagster as dg
@@ -15,12 +15,13 @@ from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA
+from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.resources import DictApi, EventBroker, LocalDatabase, Snapshots, SyncSettings
 from vsync_dagster.store import Snapshot, SnapshotMismatchError, SnapshotStore
 from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts, LocalFacts
 from vsync_dagster.sync.proof import Prover
 from vsync_dagster.sync.repair import RECORD_SCHEMA
-from vsync_dagster.sync.report import KeyTypeOutcome, RunFacts, build_report, write_report
+from vsync_dagster.sync.report import KeyTypeOutcome, RunFacts, build_report, count_pending, write_report
 from vsync_dagster.sync.verification import LocalSet, Verdict
 
 _log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def sync_report(
     step_started_at = datetime.now(UTC)
     partition, database = partition_of(context), local_database.database()
     sync = _Sync.read(snapshots.store(), partition)
-    proved = _prove(sync, partition, database, dict_api, context.run.run_id, settings)
+    proved, resume_at = _prove(sync, partition, database, dict_api, context.run.run_id, settings)
     # Materialized by itself, the asset reports on a run that has just begun.
     whole_run = sync.local_snapshot_id == context.run.run_id
     run = RunFacts(
@@ -57,7 +58,7 @@ def sync_report(
         ended_at=datetime.now(UTC),
         dry_run=sync.dry_run,
     )
-    report = build_report(run, _outcomes(sync, proved), sync.discrepancies, sync.fixes)
+    report = build_report(run, _outcomes(sync, proved), sync.discrepancies, sync.fixes, sync.bacen.plan, resume_at)
     write_report(database, report)
     _log.info("%s: %s; report %s", partition.ispb, report.status, report.id)
     published = event_broker.publish(database)
@@ -101,6 +102,11 @@ class _Sync:
         touched = set(self.fixes["key_type"].to_list())
         return [name for name, facts in self.bacen.key_types.items() if facts.proof is None or name in touched]
 
+    @property
+    def pending(self) -> int:
+        """How many differences wait for DICT's budgets."""
+        return count_pending(self.discrepancies, self.fixes)
+
 
 def _check_built_on(snapshot_id: str, snapshot: Snapshot, asset: str) -> None:
     if snapshot_id != snapshot.snapshot_id:
@@ -114,13 +120,28 @@ def _prove(
     dict_api: DictApi,
     run_id: str,
     settings: SyncSettings,
-) -> dict[str, tuple[LocalSet, Verdict]]:
-    key_types = sync.key_types_to_prove()
-    if sync.dry_run or not key_types:
-        return {}
+) -> tuple[dict[str, tuple[LocalSet, Verdict]], datetime | None]:
+    """Return what was proved of which set, and from when on another sync can go on, if DICT's budgets have ended."""
+    key_types = [] if sync.dry_run else sync.key_types_to_prove()
+    not_compared = sync.bacen.not_compared()
+    if not (key_types or sync.pending or not_compared):
+        return {}, None
     with dict_api.connect(database, partition.ispb, run_id) as connection:
         prover = Prover(connection.client, database, partition.ispb, settings.log_lag_seconds, settings.sleep)
-        return prover.prove(key_types, sync.bacen.read_until)
+        ended = bool(sync.pending or not_compared)
+        try:
+            proved = prover.prove(key_types, sync.bacen.read_until)
+        except BudgetExhaustedError as error:
+            _log.warning("%s: %s", partition.ispb, error)
+            proved, ended = {name: _unproved(sync, name) for name in key_types}, True
+        seconds = connection.allowance.seconds_to_resume(
+            look_ups=sync.pending, not_compared=not_compared, to_prove=len(key_types)
+        )
+    return proved, datetime.now(UTC) + timedelta(seconds=seconds) if ended else None
+
+
+def _unproved(sync: _Sync, key_type: str) -> tuple[LocalSet, Verdict]:
+    return sync.local.sets[key_type], Verdict(key_type, None, None, frozenset(), sync.bacen.read_until)
 
 
 def _outcomes(sync: _Sync, proved: Mapping[str, tuple[LocalSet, Verdict]]) -> dict[str, KeyTypeOutcome]:
@@ -152,6 +173,8 @@ def _metadata(report: Report) -> dict[str, dg.MetadataValue | int | float | str 
         "missing_bacen": report.missing_bacen,
         "in_flight": report.in_flight,
         "fixes_failed": report.fixes_failed,
+        "pending": report.pending,
+        **({"resume_at": report.resume_at.isoformat()} if report.resume_at else {}),
         "by_key_type": dg.MetadataValue.table(key_types),
         **({"error_message": report.error_message} if report.error_message else {}),
     }

@@ -32,6 +32,7 @@ def cli() -> None:
       VSYNC_PULSAR_URL               the broker; without one, events wait in the outbox
       VSYNC_PULSAR_TOPIC             default persistent://public/default/dict-events
       VSYNC_HOME                     embedded data and defaults, default .vsync/
+      VSYNC_BUDGET_WAIT_SECONDS      the longest that a sync waits for DICT's budgets, default 3600
 
     \b
       VSYNC_DICT_URL                 DICT's API, such as https://host:16522/api/v2/

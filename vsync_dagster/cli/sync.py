@@ -110,6 +110,7 @@ def _check_configured() -> None:
     """Complain about a missing variable before anything is begun."""
     variables = environment()
     _ = variables.database_url, variables.pulsar_url, variables.dict_settings, variables.encryption_keys
+    _ = variables.budget_wait_seconds
 
 
 def _enabled() -> Iterable[str]:

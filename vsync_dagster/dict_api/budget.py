@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
-from vsync_dagster.dict_api.errors import BudgetExhaustedError
 from vsync_dagster.dict_api.messages import Policy
+from vsync_dagster.reconcile.errors import BudgetExhaustedError
+from vsync_dagster.reconcile.plan import Bucket
 
 SYNC_VERIFICATIONS_WRITE = "SYNC_VERIFICATIONS_WRITE"
 CIDS_FILES_WRITE = "CIDS_FILES_WRITE"
@@ -58,7 +59,7 @@ class Budget(Protocol):
         """Take tokens, waiting for them where needed; called before each attempt.
 
         Raises:
-            BudgetExhaustedError: (or another TransientError) the wait would be longer than permitted.
+            BudgetExhaustedError: the wait would be longer than permitted.
         """
 
     def refund(self, policy: str, tokens: int = 1) -> None:
@@ -69,6 +70,9 @@ class Budget(Protocol):
 
     def learn(self, policies: Sequence[Policy]) -> None:
         """Take over size, refill and state of the buckets as DICT tells them, but for unknown policies."""
+
+    def bucket(self, policy: str) -> Bucket:
+        """Return what may be spent of a bucket now, for a plan; another may spend it first."""
 
 
 @dataclass(slots=True)
@@ -128,6 +132,12 @@ class LocalBudget:
                     limit = Limit(policy.capacity, policy.refill_tokens, policy.refill_period_sec)
                     tokens = min(max(policy.available_tokens, 0), limit.capacity)
                     self._buckets[policy.name] = _Bucket(limit, tokens, self._clock())
+
+    def bucket(self, policy: str) -> Bucket:
+        """Return what may be spent of a bucket."""
+        with self._lock:
+            held = self._refilled(policy)
+            return Bucket(held.limit.capacity, held.tokens, held.limit.tokens_per_second)
 
     def _try_take(self, policy: str, tokens: int) -> float:
         """Take the tokens and return 0, or return the seconds until the bucket can hold them."""

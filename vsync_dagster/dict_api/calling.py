@@ -32,6 +32,7 @@ from vsync_dagster.dict_api.exchange import (
 from vsync_dagster.dict_api.messages import Problem
 from vsync_dagster.dict_api.retrying import RetryRule, TryAgainError
 from vsync_dagster.dict_api.xml import MalformedMessageError, from_xml, parse_document, serialize, to_xml
+from vsync_dagster.reconcile.errors import BudgetExhaustedError
 
 _REJECTIONS = {403: DictForbiddenError, 404: DictNotFoundError}
 # A gateway that gave up on DICT does not know what DICT did; DICT's own 500 and 503 say that it did nothing.
@@ -129,7 +130,8 @@ class DictCaller:
 
         Raises:
             DictIdentityError, SignatureRefusedError: it is not DICT that answers, or not us whom it wants to talk to.
-            DictUnavailableError: no answer, 5xx or 429 until no attempt was left, or Retry-After is too far away.
+            DictUnavailableError: no answer or 5xx until no attempt was left, or Retry-After is too far away.
+            BudgetExhaustedError: the same of 429, or `budget` has no token soon enough.
             DictAnswerError: the answers are not what DICT specifies, or not about what was asked.
             DictRejectedError: DICT refuses the request (403: DictForbiddenError, 404: DictNotFoundError).
             VsyncError: what `budget`, `record` and `verify` raise.
@@ -202,12 +204,15 @@ class DictCaller:
         seen.result = kind if problem else "MALFORMED"
         if answer.status == 500:
             self.budget.refund(request.policy)
+        retry_after = retry_after_seconds(answer.retry_after, self.now())
         if answer.status == 429:
             self.budget.drained(request.policy)
-        if answer.status == 429 or answer.status >= 500:
+            wait = retry_after or self.budget.bucket(request.policy).seconds_for(1)
+            return TryAgainError(BudgetExhaustedError(request.policy, wait), retry_after=retry_after)
+        if answer.status >= 500:
             return TryAgainError(
                 _unavailable(request, f"HTTP {answer.status}, {kind}"),
-                retry_after=retry_after_seconds(answer.retry_after, self.now()),
+                retry_after=retry_after,
                 ambiguous=answer.status in _AMBIGUOUS_STATUSES,
             )
         # A 404 that is not DICT's own (a proxy's page, a wrong base URL) must not pass for "no such entry".

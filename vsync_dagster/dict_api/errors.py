@@ -6,7 +6,7 @@ from vsync_dagster.reconcile.errors import PermanentError, RefusedError, Transie
 
 
 class DictUnavailableError(TransientError):
-    """DICT did not answer, or answered 5xx or 429 until the attempts were used up.
+    """DICT did not answer, or answered 5xx until the attempts were used up.
 
     `retry_at` is when DICT asked to be called again, if it did.
     """
@@ -14,15 +14,6 @@ class DictUnavailableError(TransientError):
     def __init__(self, text: str, retry_at: datetime | None = None) -> None:
         super().__init__(text)
         self.retry_at = retry_at
-
-
-class BudgetExhaustedError(TransientError):
-    """A policy's bucket is empty, and the next token is further away than a call may wait."""
-
-    def __init__(self, policy: str, wait_seconds: float) -> None:
-        super().__init__(f"DICT's budget {policy} is used up; try again in {wait_seconds:.0f} s")
-        self.policy = policy
-        self.wait_seconds = wait_seconds
 
 
 class DictAnswerError(TransientError):

@@ -8,6 +8,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from vsync_dagster.dict_api.errors import DictAnswerError, DictUnavailableError
+from vsync_dagster.reconcile.errors import BudgetExhaustedError
 
 _LONGEST_BACKOFF = 30.0
 _Result = TypeVar("_Result")
@@ -21,7 +22,7 @@ class TryAgainError(Exception):
 
     def __init__(
         self,
-        error: DictUnavailableError | DictAnswerError,
+        error: DictUnavailableError | DictAnswerError | BudgetExhaustedError,
         *,
         retry_after: float | None = None,
         ambiguous: bool = False,
@@ -53,7 +54,7 @@ class RetryRule:
             max_ambiguous: how many ambiguous failures are followed by another attempt; None for no such limit.
 
         Raises:
-            DictUnavailableError, DictAnswerError: no attempt succeeded.
+            DictUnavailableError, DictAnswerError, BudgetExhaustedError: no attempt succeeded.
         """
         course = _Course(self, max_ambiguous)
         retrying = Retrying(

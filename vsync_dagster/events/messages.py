@@ -84,6 +84,9 @@ def sync_completed(report: Report) -> dict[str, Any]:
         "in_flight": report.in_flight,
         "fixes_failed": report.fixes_failed,
         "verified": report.verified,
+        "pending": report.pending,
+        "resume_at": report.resume_at and _utc(report.resume_at),
+        "plan": report.plan and dict(report.plan),
         "key_types": dict(report.key_types),
     }
 

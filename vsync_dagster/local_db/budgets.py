@@ -9,12 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from psycopg.rows import class_row
 
 from vsync_dagster.local_db.database import Connection, Database
-from vsync_dagster.reconcile.errors import TransientError
+from vsync_dagster.reconcile.errors import BudgetExhaustedError
+from vsync_dagster.reconcile.plan import Bucket
 
 # Look-ups are many and their budget is large: one visit to the database fetches tokens for so many calls. What a
 # process does not use of them is lost, which errs on the safe side.
@@ -71,15 +72,6 @@ set tokens = excluded.tokens, capacity = excluded.capacity, refill_tokens = excl
 """
 
 
-class BudgetWaitError(TransientError):
-    """A policy's bucket is empty, and the next token is further away than a call may wait."""
-
-    def __init__(self, policy: str, wait_seconds: float) -> None:
-        super().__init__(f"DICT's budget {policy} is used up; try again in {wait_seconds:.0f} s")
-        self.policy = policy
-        self.wait_seconds = wait_seconds
-
-
 class Limit(Protocol):
     """A bucket's size in tokens, and the tokens it gains every `refill_period_sec` seconds."""
 
@@ -98,12 +90,6 @@ class PolicyState(Limit, Protocol):
     def name(self) -> str: ...
     @property
     def available_tokens(self) -> int: ...
-
-
-class _Bucket(NamedTuple):
-    capacity: int
-    tokens_per_second: float
-    tokens: float
 
 
 class SharedBudget:
@@ -131,13 +117,13 @@ class SharedBudget:
         """Take tokens, waiting for them where needed.
 
         Raises:
-            BudgetWaitError: the wait would be longer than `max_wait`.
+            BudgetExhaustedError: the wait would be longer than `max_wait`.
             DatabaseUnavailableError, DatabaseError: the buckets could not be read.
             ValueError: more tokens than the bucket can ever hold.
         """
         while (wait := self._try_take(policy, tokens)) > 0:
             if wait > self._max_wait:
-                raise BudgetWaitError(policy, wait)
+                raise BudgetExhaustedError(policy, wait)
             self._sleep(wait)
 
     def refund(self, policy: str, tokens: int = 1) -> None:
@@ -188,6 +174,14 @@ class SharedBudget:
             # DICT has not counted what was leased and not used: it is in the number that was just told.
             self._leased.clear()
 
+    def bucket(self, policy: str) -> Bucket:
+        """Return what may be spent of a bucket: without what is kept back, and with what is leased."""
+        held = self._database.retrying(lambda conn: self._read(conn, policy), sleep=self._sleep)
+        kept_back = _kept_back(held, 1)
+        with self._lock:
+            spendable = max(held.tokens - kept_back, 0.0) + self._leased[policy]
+        return Bucket(held.capacity - kept_back, spendable, held.tokens_per_second)
+
     @contextmanager
     def learning(self) -> Iterator[bool]:
         """Keep other processes from asking DICT for its buckets, and tell whether that is due: once a day.
@@ -218,18 +212,17 @@ class SharedBudget:
             bucket = self._read(conn, policy)
             if needed > bucket.capacity:
                 raise ValueError(f"{policy} holds {bucket.capacity} tokens, {needed} were asked for")
-            share = bucket.capacity // _KEPT_BACK
-            available = bucket.tokens - min(max(share, 1), bucket.capacity - needed)
+            available = bucket.tokens - _kept_back(bucket, needed)
             if needed - available > _TOLERANCE:
                 return 0, (needed - available) / bucket.tokens_per_second
-            lease = min(LEASES.get(policy, 0), share)
+            lease = min(LEASES.get(policy, 0), bucket.capacity // _KEPT_BACK)
             granted = min(max(needed, lease), math.floor(available + _TOLERANCE))
             self._keep(conn, policy, bucket.tokens - granted)
             return granted, 0.0
 
         return self._database.retrying(fetch, sleep=self._sleep)
 
-    def _read(self, conn: Connection, policy: str) -> _Bucket:
+    def _read(self, conn: Connection, policy: str) -> Bucket:
         """Read a bucket and lock it until the transaction ends."""
         limit = self._limits[policy]
         fresh = {
@@ -240,9 +233,13 @@ class SharedBudget:
             "refill_period_sec": limit.refill_period_sec,
         }
         conn.execute(_CREATE, fresh)
-        with conn.cursor(row_factory=class_row(_Bucket)) as cursor:
+        with conn.cursor(row_factory=class_row(Bucket)) as cursor:
             [bucket] = cursor.execute(_REFILLED, [self._scope, policy]).fetchall()
         return bucket
 
     def _keep(self, conn: Connection, policy: str, tokens: float) -> None:
         conn.execute(_KEEP, [tokens, self._scope, policy])
+
+
+def _kept_back(bucket: Bucket, needed: int) -> int:
+    return min(max(bucket.capacity // _KEPT_BACK, 1), bucket.capacity - needed)

@@ -50,11 +50,3 @@ def close(conn: Connection, ispb: str, key_type: str, sync_day: date) -> None:
         """,
         [ispb, key_type, sync_day],
     )
-
-
-def close_all(conn: Connection, ispb: str, sync_day: date) -> None:
-    """Close the open files of all key types, because their sync has ended."""
-    conn.execute(
-        "update cid_files set closed_at = now() where participant_ispb = %s and sync_day = %s and closed_at is null",
-        [ispb, sync_day],
-    )

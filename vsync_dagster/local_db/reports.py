@@ -17,7 +17,8 @@ class Report:
     """What one run found, did and proved; the fields are the columns of `sync_reports`.
 
     `entries_deleted` counts entries put up for review: nothing is deleted. `sync_timestamp` is the start, in UTC;
-    `key_types` holds what is said of each key type, as JSON.
+    `key_types` holds what is said of each key type, as JSON. `pending` counts the differences that wait for DICT's
+    budgets, `plan` is what they were planned with (as JSON), and from `resume_at` on another sync can go on.
     """
 
     id: UUID
@@ -41,6 +42,9 @@ class Report:
     in_flight: int
     fixes_failed: int
     verified: bool
+    pending: int
+    resume_at: datetime | None
+    plan: Mapping[str, Any] | None
     key_types: Mapping[str, Any]
 
 
@@ -61,8 +65,8 @@ _LIST = SQL(
 
 def insert(conn: Connection, report: Report) -> bool:
     """Write a report; False where this run has one, which then stands."""
-    values = [getattr(report, name) for name in _NAMES[:-1]]
-    return conn.execute(_INSERT, [*values, Jsonb(dict(report.key_types))]).rowcount == 1
+    values = [_column(getattr(report, name)) for name in _NAMES]
+    return conn.execute(_INSERT, values).rowcount == 1
 
 
 def get(conn: Connection, report_id: UUID) -> Report | None:
@@ -80,3 +84,7 @@ def of_run(conn: Connection, run_id: str) -> Report | None:
 def list_reports(conn: Connection, ispb: str | None = None, limit: int = 100) -> list[Report]:
     """Return the latest reports of one participant or of all, latest first."""
     return [Report(*row) for row in conn.execute(_LIST, {"ispb": ispb, "limit": limit})]
+
+
+def _column(value: object) -> object:
+    return Jsonb(dict(value)) if isinstance(value, Mapping) else value

@@ -57,16 +57,24 @@ DISCREPANCY_SCHEMA = pl.Schema(
         "found": pl.String(),
         "row_version": pl.Int64(),
         "in_flight": pl.Boolean(),
+        "pending": pl.Boolean(),
         "removed_at": pl.Datetime("us", "UTC"),
     }
 )
-"""`discrepancies`: one row a difference; those in flight are counted, not repaired."""
+"""`discrepancies`: one row a difference; those in flight or pending are counted, not repaired, and `kind` is no more
+than what they look like."""
+
+SETTLED = ~pl.col("in_flight") & ~pl.col("pending")
+"""Rows of `DISCREPANCY_SCHEMA` that may be repaired."""
 
 
 def classify(local: pl.LazyFrame, dict_only: pl.LazyFrame, local_only: pl.LazyFrame) -> pl.DataFrame:
     """Return one row a difference, in the columns of `DISCREPANCY_SCHEMA`.
 
     Keys under review are no news: they are left out, unless DICT now holds another CID of theirs.
+
+    A CID that could not be looked up yet is pending. It may be the new CID of any key of its type, so a key of that
+    type which seems to be missing at DICT is pending too.
     """
     entry_of = local.select("entry_id", local_cid="cid")
     ours = local_only.join(entry_of, left_on="cid", right_on="local_cid", how="inner", coalesce=False)
@@ -79,9 +87,14 @@ def classify(local: pl.LazyFrame, dict_only: pl.LazyFrame, local_only: pl.LazyFr
     # A CID that DICT listed and no longer holds is on its way; one that only we hold (a row that was tampered with)
     # is told below.
     vanished = _missing_local(dict_only.filter(gone).join(local_only, on="cid", how="anti"), in_flight=True)
-    missing_bacen = _missing_bacen(ours.join(outdated, on="entry_id", how="anti"))
+    missing_bacen = _missing_bacen(ours.join(outdated, on="entry_id", how="anti"), _pending(dict_only))
     found = pl.concat([missing_local, vanished, outdated, missing_bacen])
+    found = found.with_columns(pending=pl.col("pending") & ~pl.col("in_flight"))
     return found.collect().match_to_schema(DISCREPANCY_SCHEMA)
+
+
+def _pending(dict_only: pl.LazyFrame) -> pl.LazyFrame:
+    return dict_only.filter(pl.col("found") == Found.PENDING)
 
 
 def _missing_local(dict_only: pl.LazyFrame, *, in_flight: bool = False) -> pl.LazyFrame:
@@ -95,6 +108,7 @@ def _missing_local(dict_only: pl.LazyFrame, *, in_flight: bool = False) -> pl.La
         row_version=pl.lit(None, dtype=pl.Int64),
         # An entry with this key that the snapshot does not know has come since.
         in_flight=pl.lit(in_flight) | pl.col("in_flight") | pl.col("entry_id").is_not_null(),
+        pending=pl.col("found") == Found.PENDING,
         removed_at=pl.lit(None, dtype=pl.Datetime("us", "UTC")),
     )
 
@@ -113,33 +127,39 @@ def _outdated(dict_only: pl.LazyFrame, entry_of: pl.LazyFrame, ours: pl.LazyFram
             found="found",
             row_version="row_version",
             in_flight=pl.col("in_flight") | pl.col("local_in_flight").fill_null(value=False),
+            pending=pl.col("found") == Found.PENDING,
             removed_at="removed_at",
         )
     )
 
 
-def _missing_bacen(ours: pl.LazyFrame) -> pl.LazyFrame:
-    return ours.filter(~pl.col("under_review")).select(
-        kind=pl.lit(Kind.MISSING_BACEN.value),
-        key_type="key_type",
-        entry_id="entry_id",
-        local_cid="local_cid",
-        dict_cid=pl.lit(None, dtype=pl.Binary),
-        found=pl.lit(None, dtype=pl.String),
-        row_version=pl.lit(None, dtype=pl.Int64),
-        in_flight="in_flight",
-        removed_at="removed_at",
+def _missing_bacen(ours: pl.LazyFrame, pending: pl.LazyFrame) -> pl.LazyFrame:
+    not_all_looked_up = pending.select("key_type", pending=True).unique()
+    return (
+        ours.filter(~pl.col("under_review"))
+        .join(not_all_looked_up, on="key_type", how="left")
+        .select(
+            kind=pl.lit(Kind.MISSING_BACEN.value),
+            key_type="key_type",
+            entry_id="entry_id",
+            local_cid="local_cid",
+            dict_cid=pl.lit(None, dtype=pl.Binary),
+            found=pl.lit(None, dtype=pl.String),
+            row_version=pl.lit(None, dtype=pl.Int64),
+            in_flight="in_flight",
+            pending=pl.col("pending").fill_null(value=False),
+            removed_at="removed_at",
+        )
     )
 
 
 def counts(discrepancies: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a key type with the number of each kind, and of those in flight (Int64)."""
-    settled = ~pl.col("in_flight")
+    """Return one row a key type with the number of each kind, and of those in flight and pending (Int64)."""
     return (
         discrepancies.group_by("key_type")
         .agg(
-            *((settled & (pl.col("kind") == kind.value)).sum().cast(pl.Int64).alias(kind.lower()) for kind in Kind),
-            pl.col("in_flight").sum().cast(pl.Int64).alias("in_flight"),
+            *((SETTLED & (pl.col("kind") == kind.value)).sum().cast(pl.Int64).alias(kind.lower()) for kind in Kind),
+            pl.col("in_flight", "pending").sum().cast(pl.Int64),
         )
         .sort("key_type")
     )

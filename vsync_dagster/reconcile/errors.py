@@ -14,6 +14,15 @@ class TransientError(VsyncError):
     """Passes by itself: try again later (a timeout, a 5xx, a lost connection)."""
 
 
+class BudgetExhaustedError(TransientError):
+    """One of DICT's policies grants no token soon enough; `wait_seconds` is how far away the next one is."""
+
+    def __init__(self, policy: str, wait_seconds: float) -> None:
+        super().__init__(f"DICT's budget {policy} is used up; try again in {wait_seconds:.0f} s")
+        self.policy = policy
+        self.wait_seconds = wait_seconds
+
+
 class PermanentError(VsyncError):
     """Stays until a person mends something: configuration, certificates, a request that DICT rejects."""
 

@@ -7,10 +7,11 @@ class Found(StrEnum):
     """What DICT answered about a CID.
 
     GONE (404) and NOT_OURS (403, or another participant's entry) mean that the set moved since the CID was seen.
-    MISMATCH: the entry does not hash to its CID, so nothing of it may be used.
+    MISMATCH: the entry does not hash to its CID, so nothing of it may be used. PENDING: DICT's budget ended first.
     """
 
     FOUND = "FOUND"
     GONE = "GONE"
     NOT_OURS = "NOT_OURS"
     MISMATCH = "MISMATCH"
+    PENDING = "PENDING"

@@ -24,11 +24,12 @@ class SyncType(StrEnum):
 
 
 class Source(StrEnum):
-    """What told DICT's set apart from ours for one key type."""
+    """What told DICT's set apart from ours for one key type; PENDING: nothing, DICT's budget ended first."""
 
     VERIFIED = "VERIFIED"
     EVENTS = "EVENTS"
     CID_FILE = "CID_FILE"
+    PENDING = "PENDING"
 
 
 class Proof(StrEnum):

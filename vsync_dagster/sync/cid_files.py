@@ -17,6 +17,8 @@ from vsync_dagster.dict_api.messages import CidSetFile
 from vsync_dagster.local_db import cid_files
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.reconcile.cid_set import CidArray
+from vsync_dagster.reconcile.errors import BudgetExhaustedError
+from vsync_dagster.sync.allowance import Allowance
 
 _log = logging.getLogger(__name__)
 
@@ -39,12 +41,24 @@ class CidFiles:
     downloads: DownloadRule
     max_bytes: int
     lag: float
+    allowance: Allowance
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def ask(self, key_types: Iterable[str]) -> dict[str, int]:
-        """Ask for the files of several key types, so that DICT makes them side by side; returns their Ids."""
-        return {key_type: self._kept(key_type) or self._ask(key_type) for key_type in key_types}
+        """Ask for the files of several key types, so that DICT makes them side by side; returns their Ids.
+
+        Those that DICT's budget does not grant in time are left out.
+        """
+        kept = {key_type: self._kept(key_type) for key_type in key_types}
+        asked = {key_type: file_id for key_type, file_id in kept.items() if file_id is not None}
+        new = [key_type for key_type in kept if key_type not in asked]
+        try:
+            for key_type in new[: self.allowance.cid_files()] if new else []:
+                asked[key_type] = self._ask(key_type)
+        except BudgetExhaustedError as error:
+            _log.warning("%s", error)
+        return asked
 
     def read(self, key_type: str, file_id: int) -> tuple[CidArray, datetime]:
         """Wait for a file and return its CIDs and when DICT made it; another is asked for if DICT gives this one up.

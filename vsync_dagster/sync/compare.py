@@ -8,22 +8,26 @@ from uuid import UUID
 
 import polars as pl
 
+from vsync_dagster.dict_api.budget import CIDS_ENTRIES_READ
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.local_db import entries, ledger, lookups, sync_state
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.entries import LocalEntry
 from vsync_dagster.reconcile.discrepancies import DICT_ONLY_SCHEMA, LOCAL_ONLY_SCHEMA
+from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.reconcile.look_up import Found
+from vsync_dagster.reconcile.plan import Plan
 from vsync_dagster.reconcile.set_events import SetEvent
 from vsync_dagster.reconcile.status import Source, SyncType
 from vsync_dagster.sync import dict_set, verification
+from vsync_dagster.sync.allowance import Allowance
 from vsync_dagster.sync.cid_files import CidFiles
 from vsync_dagster.sync.clocks import DictClock
 from vsync_dagster.sync.dict_set import Checkpoint, DictSet
 from vsync_dagster.sync.facts import KeyTypeFacts, LocalFacts
 from vsync_dagster.sync.local_sets import SnapshotEntries
-from vsync_dagster.sync.look_up import look_up_all
+from vsync_dagster.sync.look_up import look_up_all, unknown_cids
 from vsync_dagster.sync.verdicts import record_log_positions, record_verdicts
 from vsync_dagster.sync.verification import Verdict
 
@@ -38,6 +42,7 @@ class Comparison:
     dict_only: pl.DataFrame
     local_only: pl.DataFrame
     read_until: datetime
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +59,12 @@ class Comparer:
     tampered: pl.DataFrame
     since: datetime | None
     lag: float
+    allowance: Allowance
 
     def compare(self) -> Comparison:
         """Ask DICT the cheapest question first, and look up only what we do not hold.
+
+        Where DICT's budgets end before the work does, what is left is PENDING: a key type, or a look-up.
 
         Raises:
             ComparisonError: the differences found do not add up; nothing may be repaired on their word.
@@ -70,16 +78,10 @@ class Comparer:
         unequal = [name for name, verdict in verdicts.items() if not verdict.ok]
         dict_sets = self._learn(unequal, cut)
         record_log_positions(self.database, self.ispb, {name: found.log_read_to for name, found in dict_sets.items()})
-        dict_only, local_only = self._tables(list(dict_sets.values()))
-        return Comparison(
-            {
-                name: KeyTypeFacts(verdict.proof, dict_sets[name].source if name in dict_sets else Source.VERIFIED)
-                for name, verdict in verdicts.items()
-            },
-            dict_only,
-            local_only,
-            last_answer,
-        )
+        sources = dict.fromkeys(verdicts, Source.VERIFIED) | dict.fromkeys(unequal, Source.PENDING)
+        sources |= {name: found.source for name, found in dict_sets.items()}
+        key_types = {name: KeyTypeFacts(verdict.proof, sources[name]) for name, verdict in verdicts.items()}
+        return self._told(key_types, list(dict_sets.values()), last_answer)
 
     def _log_verdicts(self, verdicts: Mapping[str, Verdict]) -> None:
         told = ", ".join(f"{name} {'OK' if verdict.ok else 'NOK'}" for name, verdict in verdicts.items())
@@ -90,29 +92,48 @@ class Comparer:
         learnt: dict[str, DictSet] = {}
         if self.ours.sync_type is SyncType.INCREMENTAL:
             for name in key_types:
-                found = dict_set.from_event_log(
-                    self.client,
-                    self.ours.sets[name],
-                    self.snapshot.among,
-                    checkpoint=self._checkpoint(name),
-                    since=self.since,
-                    snapshot_cut=cut,
-                )
+                found = self._by_event_log(name, cut)
                 if found is not None:
                     learnt[name] = found
         for name, file_id in self.files.ask(name for name in key_types if name not in learnt).items():
-            file_cids, created_at = self.files.read(name, file_id)
-            _log.info("%s: %s: DICT's CID file has %d CIDs", self.ispb, name, len(file_cids))
-            learnt[name] = dict_set.from_file(
-                self.client,
-                self.ours.sets[name],
-                self.snapshot.cids(name),
-                self.snapshot.among,
-                file_cids=file_cids,
-                file_created_at=created_at,
-                snapshot_cut=cut,
-            )
+            try:
+                learnt[name] = self._by_file(name, file_id, cut)
+            except BudgetExhaustedError as error:
+                _log.warning("%s: %s: %s", self.ispb, name, error)
         return learnt
+
+    def _by_event_log(self, key_type: str, cut: datetime) -> DictSet | None:
+        checkpoint = self._checkpoint(key_type)
+        max_pages = self.allowance.pages_worth_reading(len(checkpoint.own_events) if checkpoint else 0)
+        if not max_pages:
+            _log.info("%s: %s: the event log would cost more than the CID file", self.ispb, key_type)
+            return None
+        try:
+            return dict_set.from_event_log(
+                self.client,
+                self.ours.sets[key_type],
+                self.snapshot.among,
+                checkpoint=checkpoint,
+                since=self.since,
+                snapshot_cut=cut,
+                max_pages=max_pages,
+            )
+        except BudgetExhaustedError as error:
+            _log.warning("%s: %s: %s", self.ispb, key_type, error)
+            return None
+
+    def _by_file(self, key_type: str, file_id: int, cut: datetime) -> DictSet:
+        file_cids, created_at = self.files.read(key_type, file_id)
+        _log.info("%s: %s: DICT's CID file has %d CIDs", self.ispb, key_type, len(file_cids))
+        return dict_set.from_file(
+            self.client,
+            self.ours.sets[key_type],
+            self.snapshot.cids(key_type),
+            self.snapshot.among,
+            file_cids=file_cids,
+            file_created_at=created_at,
+            snapshot_cut=cut,
+        )
 
     def _checkpoint(self, key_type: str) -> Checkpoint | None:
         """Return the last verification, if this server's log tells what has changed here since."""
@@ -129,12 +150,20 @@ class Comparer:
         own_events = [SetEvent(change.event_type == "ADDED", change.cid, change.occurred_at) for change in changes]
         return Checkpoint(state.verified_at, state.verified_vsync, frozenset(state.excluded_cids), own_events)
 
-    def _tables(self, dict_sets: list[DictSet]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _told(self, key_types: dict[str, KeyTypeFacts], dict_sets: list[DictSet], read_until: datetime) -> Comparison:
         """Look up what we do not hold, and write each difference down without anything personal."""
         stored = dict(self.tampered.select("cid", "key_type").rows())
         only_theirs = {cid: found.key_type for found in dict_sets for cid in found.difference.only_theirs} | stored
         only_ours = {cid: found for found in dict_sets for cid in found.difference.only_ours}
-        outcomes = look_up_all(self.client, self.database, self.cipher, self.ispb, only_theirs)
+        unknown = unknown_cids(self.database, self.cipher, self.ispb, only_theirs)
+        plan = self.allowance.plan(
+            look_ups=len(unknown),
+            second_looks=sum(cid not in self._under_review(found) for cid, found in only_ours.items()),
+            to_prove=sum(facts.proof is None for facts in key_types.values()),
+        )
+        _log.info("%s: %s", self.ispb, plan.line())
+        outcomes = dict.fromkeys(only_theirs, Found.FOUND)
+        outcomes |= look_up_all(self.client, self.database, self.cipher, unknown, plan.granted[CIDS_ENTRIES_READ])
         holders = self._holders(outcomes)
         moved = frozenset[bytes]().union(*(found.moved for found in dict_sets))
         moved |= self._changed_here([*only_theirs, *only_ours], holders)
@@ -146,9 +175,12 @@ class Comparer:
             (found.key_type, cid, cid in moved, cid in self._under_review(found), found.removed_at.get(cid))
             for cid, found in only_ours.items()
         ]
-        return (
+        return Comparison(
+            key_types,
             pl.DataFrame(dict_only, DICT_ONLY_SCHEMA, orient="row"),
             pl.DataFrame(local_only, LOCAL_ONLY_SCHEMA, orient="row"),
+            read_until,
+            plan,
         )
 
     def _under_review(self, found: DictSet) -> frozenset[bytes]:

@@ -19,6 +19,7 @@ from vsync_dagster.environment import Environment
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.budgets import SharedBudget
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.sync.allowance import Allowance
 from vsync_dagster.sync.evidence import CallRecorder
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class DictConnection:
     client: DictClient
     http: httpx.Client
     downloads: DownloadRule
+    allowance: Allowance
 
 
 @contextmanager
@@ -49,7 +51,7 @@ def connect_dict(
         EnvironmentVariableError: a variable that concerns DICT is missing or malformed.
         PermanentError: the participant is not registered.
     """
-    settings = variables.dict_settings
+    settings, longest_wait = variables.dict_settings, variables.budget_wait_seconds
     _warn(settings, now())
     participant = database.retrying(lambda connection: participants.get(connection, ispb))
     requester = participant.via or participant.ispb
@@ -57,7 +59,7 @@ def connect_dict(
         CallRecorder(database, run_id) as recorder,
         http_client(settings.url, ssl_context=settings.ssl_context) as http,
     ):
-        budget = SharedBudget(database, requester, DOCUMENTED)
+        budget = SharedBudget(database, requester, DOCUMENTED, max_wait=longest_wait)
         client = DictClient(
             http,
             participant=ispb,
@@ -70,7 +72,7 @@ def connect_dict(
         with budget.learning() as is_due:
             if is_due:
                 _learn_limits(client)
-        yield DictConnection(client, http, settings.downloads)
+        yield DictConnection(client, http, settings.downloads, Allowance(budget, longest_wait))
 
 
 def _warn(settings: DictSettings, now: datetime) -> None:

@@ -59,18 +59,20 @@ def from_event_log(
     checkpoint: Checkpoint | None,
     since: datetime | None,
     snapshot_cut: datetime,
+    max_pages: int,
 ) -> DictSet | None:
     """Derive DICT's set from both logs; None where they cannot explain the difference, and the CID file must.
 
     Args:
         since: where to read DICT's log from, if not from the checkpoint.
         snapshot_cut: the time of our snapshot by DICT's clock, less the lag; events after it are in flight.
+        max_pages: as many pages are read at most, because more would cost more than the CID file.
     """
     start = since or (checkpoint.verified_at - OVERLAP if checkpoint else None)
     if start is None:
         return None
     try:
-        log = read_events(client, ours.key_type, start)
+        log = read_events(client, ours.key_type, start, max_pages=max_pages)
         theirs = log.verifier_end or (checkpoint.vsync if checkpoint else None)
         if theirs is None:
             return None

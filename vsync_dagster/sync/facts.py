@@ -5,6 +5,7 @@ from datetime import datetime
 
 from pydantic import ConfigDict
 
+from vsync_dagster.reconcile.plan import Plan
 from vsync_dagster.reconcile.status import Proof, Source, SyncType
 from vsync_dagster.sync.verification import LocalSet
 
@@ -35,13 +36,21 @@ class KeyTypeFacts:
 
 @dataclass(frozen=True, slots=True)
 class DictFacts:
-    """Which local snapshot DICT was compared with, until when its log was read (DICT's clock), and the verdicts."""
+    """Which local snapshot DICT was compared with, until when its log was read (DICT's clock), and the verdicts.
+
+    `plan` is what was planned before the look-ups.
+    """
 
     __pydantic_config__ = _JSON
 
     local_snapshot: str
     read_until: datetime
     key_types: dict[str, KeyTypeFacts]
+    plan: Plan
+
+    def not_compared(self) -> list[str]:
+        """Return the key types whose set could not be learnt before DICT's budget ended."""
+        return [name for name, facts in self.key_types.items() if facts.source is Source.PENDING]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ def check_mass_change(
         database: where the permit is written down.
         run_id: the run that asks; a permit is for this run alone.
         partition: the run's partition.
-        discrepancies: rows of `DISCREPANCY_SCHEMA` to be repaired; none is of a key that is under review already.
+        discrepancies: rows of `DISCREPANCY_SCHEMA` to be repaired; none is of a key that is under review already. Those
+            that are pending count too: a change that is made bit by bit, by several syncs, is no smaller.
         ours: our sets, as compared.
         limit: what may change unasked.
         reason: why a person lets it go on; None where nobody does.

@@ -1,7 +1,7 @@
 """Looking up the CIDs that we do not hold, and keeping what was found until it is applied."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.lookup import look_up
@@ -9,6 +9,7 @@ from vsync_dagster.local_db import lookups
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.reconcile.entry import Entry
+from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.reconcile.look_up import Found
 
 _log = logging.getLogger(__name__)
@@ -18,30 +19,39 @@ STAGE_EVERY = 50
 _LOG_EVERY = 500
 
 
-def look_up_all(
-    client: DictClient, database: Database, cipher: Cipher, ispb: str, cids: Collection[bytes]
-) -> dict[bytes, Found]:
-    """Look up CIDs and keep the entries found in `looked_up_entries`; returns how each look-up ended.
+def unknown_cids(database: Database, cipher: Cipher, ispb: str, cids: Collection[bytes]) -> list[bytes]:
+    """Return those of the CIDs that must be looked up.
 
-    A CID names its content, so an entry that an earlier run looked up is not asked for again (each costs budget).
-    What has been paid for is kept even when a later look-up fails.
+    A CID names its content, so an entry that an earlier sync looked up, on whatever day, is not asked for again.
     """
     expired = database.retrying(lookups.delete_expired, bulk=True)
     if expired:
         _log.info("forgot %d looked-up entries that nobody applied in time", expired)
     known = database.retrying(lambda connection: lookups.known_cids(connection, cipher, ispb, list(cids)))
-    outcomes = dict.fromkeys(known, Found.FOUND)
-    left = [cid for cid in cids if cid not in outcomes]
+    return [cid for cid in cids if cid not in known]
+
+
+def look_up_all(
+    client: DictClient, database: Database, cipher: Cipher, cids: Sequence[bytes], most: int
+) -> dict[bytes, Found]:
+    """Look up at most so many CIDs and keep the entries found in `looked_up_entries`; returns how each look-up ended.
+
+    What has been paid for is kept even when a later look-up fails. Where DICT's budget ends before the work does, the
+    rest is PENDING.
+    """
+    outcomes = dict.fromkeys(cids, Found.PENDING)
     found: list[Entry] = []
     try:
-        for number, result in enumerate(look_up(client, left), start=1):
+        for number, result in enumerate(look_up(client, cids[:most]), start=1):
             outcomes[result.cid] = result.outcome
             if result.entry is not None:
                 found.append(result.entry)
             if len(found) >= STAGE_EVERY:
                 _stage(database, cipher, found)
             if number % _LOG_EVERY == 0:
-                _log.info("looked up %d of %d CIDs", number, len(left))
+                _log.info("looked up %d of %d CIDs", number, len(cids))
+    except BudgetExhaustedError as error:
+        _log.warning("%s", error)
     finally:
         _stage(database, cipher, found)
     return outcomes

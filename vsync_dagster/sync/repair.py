@@ -22,6 +22,7 @@ from vsync_dagster.local_db.fixes import Fix, FixRecord, FixResult
 from vsync_dagster.local_db.review import ReviewItem
 from vsync_dagster.reconcile.discrepancies import Kind
 from vsync_dagster.reconcile.entry import Entry
+from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.reconcile.look_up import Found
 from vsync_dagster.reconcile.set_events import memberships
 from vsync_dagster.reconcile.validation import violations
@@ -43,7 +44,9 @@ RECORD_SCHEMA = pl.Schema(
     }
 )
 """`applied_fixes`: one row a difference that was to be repaired; `kind` is CREATE, UPDATE or REVIEW, `outcome` APPLIED,
-ALREADY, MOVED, INVALID, FAILED, or PLANNED in a dry run."""
+ALREADY, MOVED, INVALID, FAILED, PLANNED in a dry run, or PENDING where DICT's budget ended before the second look."""
+
+PENDING = "PENDING"
 
 _FIX_KINDS = {
     Kind.MISSING_LOCAL.value: fixes.CREATE,
@@ -105,14 +108,29 @@ class Repair:
     def _apply_batch(self, key_type: str, batch: pl.DataFrame) -> list[FixRecord]:
         missing_bacen = pl.col("kind") == Kind.MISSING_BACEN.value
         to_review, to_write = batch.filter(missing_bacen).to_dicts(), batch.filter(~missing_bacen).to_dicts()
-        gone = self.watch.removed(key_type)
-        answers = {answer.cid: answer for answer in look_up(self.client, [row["local_cid"] for row in to_review])}
+        try:
+            gone = self.watch.removed(key_type)
+        except BudgetExhaustedError as error:
+            return [_record(row, PENDING, str(error)) for row in batch.to_dicts()]
+        answers = self._second_look([row["local_cid"] for row in to_review])
+        seen = [row for row in to_review if row["local_cid"] in answers]
+        pending = [_record(row, PENDING, None) for row in to_review if row["local_cid"] not in answers]
 
         def in_one_transaction(connection: Connection) -> list[FixRecord]:
             written = self._write(connection, to_write, gone)
-            return written + self._put_up_for_review(connection, to_review, answers)
+            return written + self._put_up_for_review(connection, seen, answers)
 
-        return self.database.retrying(in_one_transaction)
+        return self.database.retrying(in_one_transaction) + pending
+
+    def _second_look(self, cids: list[bytes]) -> dict[bytes, LookUp]:
+        """Look up CIDs that only we hold; those for which DICT's budget does not suffice are left out."""
+        answers: dict[bytes, LookUp] = {}
+        try:
+            for answer in look_up(self.client, cids):
+                answers[answer.cid] = answer
+        except BudgetExhaustedError as error:
+            _log.warning("%s: %s", self.ispb, error)
+        return answers
 
     def _write(self, connection: Connection, rows: list[Row], gone: frozenset[bytes]) -> list[FixRecord]:
         entries = lookups.staged(connection, self.cipher, self.ispb, [row["dict_cid"] for row in rows])

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,9 +14,11 @@ from vsync_dagster.local_db import cid_files, outbox, reports
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import SyncPartition
-from vsync_dagster.reconcile.discrepancies import Kind
+from vsync_dagster.reconcile.discrepancies import SETTLED, Kind
 from vsync_dagster.reconcile.keys import KeyType
+from vsync_dagster.reconcile.plan import Plan
 from vsync_dagster.reconcile.status import Proof, Source, Status, SyncType, decide
+from vsync_dagster.sync.repair import PENDING
 
 _KEY_TYPE_FIELDS = ("entries", "before", "source", "after", "proof", "under_review")
 
@@ -75,7 +77,12 @@ class KeyTypeOutcome:
 
 
 def build_report(
-    run: RunFacts, key_types: Mapping[str, KeyTypeOutcome], discrepancies: pl.DataFrame, fixes: pl.DataFrame
+    run: RunFacts,
+    key_types: Mapping[str, KeyTypeOutcome],
+    discrepancies: pl.DataFrame,
+    fixes: pl.DataFrame,
+    plan: Plan,
+    resume_at: datetime | None,
 ) -> Report:
     """Return the report of a sync whose comparison could be made.
 
@@ -83,17 +90,20 @@ def build_report(
         run: the run.
         key_types: the outcome of each key type.
         discrepancies: rows of `DISCREPANCY_SCHEMA`.
-        fixes: rows of `RECORD_SCHEMA`, one for each discrepancy that is not in flight.
+        fixes: rows of `RECORD_SCHEMA`, one for each discrepancy that is neither in flight nor pending.
+        plan: what was planned before the look-ups.
+        resume_at: from when on another sync can go on, if DICT's budgets ended before the work did.
     """
-    settled = discrepancies.filter(~pl.col("in_flight"))
+    settled = discrepancies.filter(SETTLED)
     done = Counter(fixes.select("kind", "outcome").rows())
     moved, planned, failed = _count(done, "MOVED"), _count(done, "PLANNED"), _failed(done)
+    pending = count_pending(discrepancies, fixes)
     kinds = _kinds_not_moved(settled, fixes)
     verified = all(outcome.after is not None for outcome in key_types.values())
     return Report(
         **run.fields(),
-        status=decide(left_undone=failed + planned, proved=verified).value,
-        error_message=_left_undone(failed, planned, key_types),
+        status=decide(left_undone=failed + planned + pending, proved=verified).value,
+        error_message=_left_undone(failed, planned, pending, key_types, resume_at),
         entries_synced=sum(outcome.entries for outcome in key_types.values()),
         entries_created=done["CREATE", "APPLIED"],
         entries_updated=done["UPDATE", "APPLIED"],
@@ -102,14 +112,24 @@ def build_report(
         missing_local=kinds[Kind.MISSING_LOCAL],
         outdated_local=kinds[Kind.OUTDATED_LOCAL],
         missing_bacen=kinds[Kind.MISSING_BACEN],
-        in_flight=len(discrepancies) - len(settled) + moved,
+        in_flight=int(discrepancies["in_flight"].sum()) + moved,
         fixes_failed=failed,
         verified=verified,
+        pending=pending,
+        resume_at=resume_at,
+        plan=asdict(plan),
         key_types={name: outcome.to_json() for name, outcome in key_types.items()},
     )
 
 
-def failed_report(run: RunFacts, error_message: str, done: Mapping[tuple[str, str], int]) -> Report:
+def count_pending(discrepancies: pl.DataFrame, fixes: pl.DataFrame) -> int:
+    """Count the differences, and the second looks at some, that wait for DICT's budgets."""
+    return int(discrepancies["pending"].sum()) + len(fixes.filter(outcome=PENDING))
+
+
+def failed_report(
+    run: RunFacts, error_message: str, done: Mapping[tuple[str, str], int], resume_at: datetime | None
+) -> Report:
     """Return the report of a sync that broke off.
 
     Of the differences nothing is claimed to be known; `done` counts what had been applied by then, by kind and outcome.
@@ -130,6 +150,9 @@ def failed_report(run: RunFacts, error_message: str, done: Mapping[tuple[str, st
         in_flight=0,
         fixes_failed=_failed(done),
         verified=False,
+        pending=0,
+        resume_at=resume_at,
+        plan=None,
         key_types={str(name): dict.fromkeys(_KEY_TYPE_FIELDS) for name in KeyType},
     )
 
@@ -149,9 +172,15 @@ def _kinds_not_moved(settled: pl.DataFrame, fixes: pl.DataFrame) -> Counter[str]
     return Counter(keyed.join(moved, on="cid", how="anti")["kind"].to_list())
 
 
-def _left_undone(failed: int, planned: int, key_types: Mapping[str, KeyTypeOutcome]) -> str | None:
+def _left_undone(
+    failed: int, planned: int, pending: int, key_types: Mapping[str, KeyTypeOutcome], resume_at: datetime | None
+) -> str | None:
     unproved = [name for name, outcome in key_types.items() if outcome.after is None]
+    not_compared = [name for name in unproved if key_types[name].source is Source.PENDING]
     parts = [
+        f"{pending} differences wait for DICT's budget" if pending else "",
+        f"not compared for want of budget: {', '.join(not_compared)}" if not_compared else "",
+        f"sync again from {resume_at.isoformat(timespec='seconds')} on" if resume_at else "",
         f"{failed} fixes were not applied (see the table fixes)" if failed else "",
         f"dry run: {planned} differences were left as they are" if planned else "",
         f"not proved: {', '.join(unproved)}" if unproved else "",
@@ -166,15 +195,16 @@ def _verdict(proof: Proof | None) -> str:
 def write_report(database: Database, report: Report) -> bool:
     """Write a report and the event that tells of it, in one transaction; False if the run has a report already.
 
-    A sync that was compared is done with its CID files; one that FAILED goes on with them when it is run again.
+    A sync that was compared is done with its CID files; what is not compared goes on with them when it is run again.
     """
+    compared = [name for name, told in report.key_types.items() if told["source"] not in (None, Source.PENDING)]
 
     def write(connection: Connection) -> bool:
         if not reports.insert(connection, report):
             return False
         outbox.add(connection, report.participant_ispb, SYNC_COMPLETED, sync_completed(report))
-        if report.status != Status.FAILED:
-            cid_files.close_all(connection, report.participant_ispb, report.sync_day)
+        for key_type in compared:
+            cid_files.close(connection, report.participant_ispb, key_type, report.sync_day)
         return True
 
     return database.retrying(write)

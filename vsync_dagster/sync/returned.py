@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from vsync_dagster.reconcile.status import Proof
+from vsync_dagster.reconcile.status import Proof, Source
 from vsync_dagster.sync.facts import DictFacts, LocalFacts
 
 
@@ -10,7 +10,7 @@ def returned_cids(ours: LocalFacts, dict_facts: DictFacts, local_only: pl.DataFr
     """Return the CIDs that are under review here and that DICT holds.
 
     Args:
-        local_only: rows of `LOCAL_ONLY_SCHEMA`; tells of the key types that were NOK only.
+        local_only: rows of `LOCAL_ONLY_SCHEMA`; tells of the key types that were NOK and compared only.
     """
     missing = frozenset(local_only["cid"])
     returned = frozenset[bytes]()
@@ -18,6 +18,6 @@ def returned_cids(ours: LocalFacts, dict_facts: DictFacts, local_only: pl.DataFr
         under_review = ours.sets[name].under_review
         if facts.proof is Proof.VSYNC:
             returned |= under_review
-        elif facts.proof is None:
+        elif facts.proof is None and facts.source is not Source.PENDING:
             returned |= under_review - missing
     return returned

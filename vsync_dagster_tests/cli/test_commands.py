@@ -14,7 +14,8 @@ from vsync_dagster_tests.world import ISPB, World
 REPORT_FIELDS = {
     "report_id", "run_id", "participant_ispb", "sync_type", "sync_day", "sync_timestamp", "duration_ms", "status",
     "error_message", "entries_synced", "entries_created", "entries_updated", "entries_deleted", "discrepancies",
-    "missing_local", "outdated_local", "missing_bacen", "in_flight", "fixes_failed", "verified", "key_types",
+    "missing_local", "outdated_local", "missing_bacen", "in_flight", "fixes_failed", "verified",
+    "pending", "resume_at", "plan", "key_types",
 }  # fmt: skip
 KEY_TYPE_FIELDS = {"entries", "before", "source", "after", "under_review"}
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx
 
+from vsync_dagster.dict_api.budget import DOCUMENTED
 from vsync_dagster.dict_api.calls import DictCall
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.messages import (
@@ -28,6 +29,7 @@ from vsync_dagster.dict_api.messages import (
 )
 from vsync_dagster.dict_api.xml import serialize, to_xml
 from vsync_dagster.reconcile.entry import Entry
+from vsync_dagster.reconcile.plan import Bucket
 from vsync_dagster_tests.dict_api.server import Reply
 
 ISPB = "12345678"
@@ -77,6 +79,9 @@ class Books:
 
     def learn(self, policies: Sequence[Policy]) -> None:
         self.learnt += policies
+
+    def bucket(self, policy: str) -> Bucket:
+        return Bucket(DOCUMENTED[policy].capacity, 0.0, DOCUMENTED[policy].tokens_per_second)
 
 
 @dataclass

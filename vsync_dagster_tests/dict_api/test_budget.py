@@ -17,9 +17,8 @@ from vsync_dagster.dict_api.budget import (
     Limit,
     LocalBudget,
 )
-from vsync_dagster.dict_api.errors import BudgetExhaustedError
 from vsync_dagster.dict_api.messages import Policy
-from vsync_dagster.reconcile.errors import TransientError
+from vsync_dagster.reconcile.errors import BudgetExhaustedError, TransientError
 from vsync_dagster_tests.dict_api.parts import FakeTime
 
 POLICY = CIDS_EVENTS_LIST

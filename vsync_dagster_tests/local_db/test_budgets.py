@@ -7,8 +7,9 @@ import pytest
 
 from vsync_dagster.dict_api.budget import DOCUMENTED, Budget, Limit
 from vsync_dagster.dict_api.messages import Policy
-from vsync_dagster.local_db.budgets import BudgetWaitError, SharedBudget
+from vsync_dagster.local_db.budgets import SharedBudget
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, rows, value
 
 VERIFY = "SYNC_VERIFICATIONS_WRITE"
@@ -94,7 +95,7 @@ def test_a_clock_that_goes_back_takes_nothing_away(database: Database, budget: S
 def test_too_long_a_wait_is_an_error(database: Database, clock: Clock) -> None:
     budget = SharedBudget(database, ISPB, SLOW, sleep=clock.sleep, max_wait=60)
     budget.take(VERIFY, 5)
-    with pytest.raises(BudgetWaitError, match=f"budget {VERIFY} is used up; try again in 86"):
+    with pytest.raises(BudgetExhaustedError, match=f"budget {VERIFY} is used up; try again in 86"):
         budget.take(VERIFY)
     assert clock.slept == []
 
@@ -103,7 +104,7 @@ def test_processes_share_one_bucket(database: Database, clock: Clock) -> None:
     first, second = (SharedBudget(database, ISPB, SLOW, sleep=clock.sleep, max_wait=0) for _ in range(2))
     first.take(VERIFY, 3)
     second.take(VERIFY, 2)
-    with pytest.raises(BudgetWaitError):
+    with pytest.raises(BudgetExhaustedError):
         first.take(VERIFY)
     SharedBudget(database, OTHER_ISPB, SLOW, sleep=clock.sleep).take(VERIFY, 5)
 
@@ -118,7 +119,7 @@ def test_nothing_is_given_twice_under_contention(database: Database, clock: Cloc
             while True:
                 budgets[order % 4].take(VERIFY)
                 taken += 1
-        except BudgetWaitError:
+        except BudgetExhaustedError:
             return taken
 
     with ThreadPoolExecutor(8) as pool:

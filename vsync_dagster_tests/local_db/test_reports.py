@@ -33,6 +33,9 @@ REPORT = Report(
     in_flight=9,
     fixes_failed=10,
     verified=False,
+    pending=11,
+    resume_at=datetime(2026, 11, 24, 6, tzinfo=UTC),
+    plan={"tokens": {"CIDS_ENTRIES_READ": 11}, "granted": {"CIDS_ENTRIES_READ": 0}, "seconds": 0.0},
     key_types={"CPF": {"entries": 1, "before": "NOK", "source": "CID_FILE", "after": "OK", "under_review": 0}},
 )
 

@@ -62,7 +62,7 @@ def test_the_same_key_under_two_cids_is_one_outdated_entry() -> None:
 
     assert found.schema == DISCREPANCY_SCHEMA
     assert found.rows() == [
-        ("OUTDATED_LOCAL", "CPF", entry_id("e1"), cid("old"), cid("new"), "FOUND", 7, False, REMOVED_AT)
+        ("OUTDATED_LOCAL", "CPF", entry_id("e1"), cid("old"), cid("new"), "FOUND", 7, False, False, REMOVED_AT)
     ]
 
 
@@ -173,7 +173,7 @@ def test_counts_by_key_type() -> None:
         local_only(("CPF", "a", False, False), ("EVP", "b", False, False)),
     )
 
-    assert counts(found).rows() == [("CPF", 0, 1, 0, 1), ("EVP", 0, 0, 1, 0)]
+    assert counts(found).rows() == [("CPF", 0, 1, 0, 1, 0), ("EVP", 0, 0, 1, 0, 0)]
 
 
 @dataclass(frozen=True)
@@ -232,3 +232,24 @@ def test_repairing_by_classification_makes_the_vsyncs_equal_up_to_the_keys_under
 
     assert vsync(set(repaired.values()) - review) == vsync(their_cids)
     assert review == {content.cid(key) for key, content in ours.items() if key not in theirs}
+
+
+def test_what_could_not_be_looked_up_is_pending_and_so_is_what_it_may_explain() -> None:
+    found = classify(
+        local(("CPF", "e1", "old"), ("EVP", "e2", "gone"), ("PHONE", "e3", "moved")),
+        dict_only(
+            ("CPF", "new", Found.PENDING, None, False),
+            ("CPF", "known", Found.FOUND, None, False),
+            ("PHONE", "moving", Found.PENDING, None, True),
+        ),
+        local_only(("CPF", "old", False, False), ("EVP", "gone", False, False), ("PHONE", "moved", False, False)),
+    )
+    assert sorted(found.select("key_type", "kind", "in_flight", "pending").rows()) == [
+        ("CPF", "MISSING_BACEN", False, True),  # "new" may be its CID
+        ("CPF", "MISSING_LOCAL", False, False),
+        ("CPF", "MISSING_LOCAL", False, True),
+        ("EVP", "MISSING_BACEN", False, False),
+        ("PHONE", "MISSING_BACEN", False, True),
+        ("PHONE", "MISSING_LOCAL", True, False),
+    ]
+    assert counts(found)["pending"].to_list() == [2, 0, 1]
