@@ -28,6 +28,9 @@ grant usage on schema public to vsync_application, vsync_compliance, vsync_audit
 
 -- What stands below is all that the roles may do, whatever an earlier version of this file has granted.
 revoke all on
+    alert_deliveries,
+    alert_targets,
+    alerts,
     cid_events,
     cid_files,
     dict_budgets,
@@ -69,6 +72,7 @@ grant select on review_trail to vsync_application;
 grant select, insert, update (published_at, attempts, last_error) on outbox to vsync_application;
 grant select, insert, update on cid_files, dict_budgets, sync_state to vsync_application;
 grant select, insert, update (name, via, enabled) on participants to vsync_application;
+grant select, insert, update on alert_deliveries, alert_targets, alerts to vsync_application;
 grant select on schema_migrations to vsync_application;
 
 -- Dagster makes and changes its own tables.
@@ -104,6 +108,9 @@ to vsync_compliance;
 -- vsync_auditor: reads what was done and how it was proved, and no key.
 
 grant select on
+    alert_deliveries,
+    alert_targets,
+    alerts,
     cid_events,
     cid_files,
     dict_calls,

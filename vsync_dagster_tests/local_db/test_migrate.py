@@ -9,6 +9,9 @@ from vsync_dagster.reconcile.errors import PermanentError
 from vsync_dagster_tests.local_db.parts import rows, value
 
 TABLES = {
+    "alert_deliveries",
+    "alert_targets",
+    "alerts",
     "cid_events",
     "cid_files",
     "dict_budgets",
