@@ -36,6 +36,7 @@ revoke all on
     dict_budgets,
     dict_calls,
     entries,
+    evidence_chains,
     fix_details,
     fixes,
     looked_up_entries,
@@ -49,7 +50,8 @@ revoke all on
     sync_state
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
 revoke all on function
-    review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text)
+    review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text),
+    run_evidence(text), review_item_digest(uuid)
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
 
 
@@ -86,6 +88,7 @@ grant all on all sequences in schema dagster to vsync_application;
 grant select on
     cid_events,
     dict_calls,
+    evidence_chains,
     fix_details,
     fixes,
     manual_review_queue,
@@ -100,6 +103,8 @@ to vsync_compliance;
 grant execute on function
     review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text)
 to vsync_compliance;
+-- Verifying the chains.
+grant execute on function run_evidence(text), review_item_digest(uuid) to vsync_compliance, vsync_auditor;
 -- Whether a row still is what was put up for review, without the owner's data.
 grant select (entry_id, key_type, participant_ispb, cid, status, created_at, updated_at, deleted_at) on entries
 to vsync_compliance;
@@ -114,6 +119,7 @@ grant select on
     cid_events,
     cid_files,
     dict_calls,
+    evidence_chains,
     fixes,
     mass_changes,
     outbox,

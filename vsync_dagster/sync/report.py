@@ -207,4 +207,5 @@ def write_report(database: Database, report: Report) -> bool:
             cid_files.close(connection, report.participant_ispb, key_type, report.sync_day)
         return True
 
-    return database.retrying(write)
+    # The database seals what the run has left behind with its report: after a first sync, rows by the million.
+    return database.retrying(write, bulk=True)

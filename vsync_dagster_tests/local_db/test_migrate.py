@@ -1,12 +1,19 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
+from uuid import UUID
 
 import pytest
 
+from vsync_dagster.local_db import calls, chains, reports, review
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster.local_db.migrate import Migration, migrate, migrations
+from vsync_dagster.local_db.review import ReviewItem
 from vsync_dagster.reconcile.errors import PermanentError
-from vsync_dagster_tests.local_db.parts import rows, value
+from vsync_dagster_tests.local_db.parts import ISPB, insert, make_entry, rows, value
+from vsync_dagster_tests.local_db.test_calls import CALL
+from vsync_dagster_tests.local_db.test_reports import REPORT
 
 TABLES = {
     "alert_deliveries",
@@ -17,6 +24,7 @@ TABLES = {
     "dict_budgets",
     "dict_calls",
     "entries",
+    "evidence_chains",
     "fix_details",
     "fixes",
     "looked_up_entries",
@@ -76,3 +84,30 @@ def test_the_owners_indexes_are_there(database: Database) -> None:
     assert definitions["idx_entries_ispb"].endswith("(participant_ispb)")
     assert definitions["idx_entries_updated_at"].endswith("(updated_at DESC)")
     assert definitions["idx_entries_ispb_key"].endswith("(participant_ispb, key)")
+
+
+def test_what_an_older_version_has_written_is_chained(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = [migration for migration in migrations() if migration.name < "0014_hash_chains"]
+    with monkeypatch.context() as patch:
+        patch.setattr("vsync_dagster.local_db.migrate.migrations", lambda: older)
+        migrate(empty_database)
+    with empty_database.connect() as conn:
+        for number in (1, 2):
+            reports.insert(conn, replace(REPORT, id=UUID(int=number), run_id=f"run-{number}"))
+        calls.record(conn, "run-1", [CALL])
+        entry = insert(conn, make_entry(1))
+        review.queue(conn, "run-1", ISPB, [ReviewItem(entry, "CPF", make_entry(1).cid(), "MISSING_BACEN", {})])
+    migrate(empty_database)
+    with empty_database.connect() as conn:
+        reports.insert(conn, replace(REPORT, id=UUID(int=3), run_id="run-3"))
+        conn.commit()
+        assert list(chains.verify(conn)) == []
+        assert [(each.table_name, each.head_number) for each in chains.chains(conn)] == [
+            ("review_trail", 1),
+            ("sync_reports", 3),
+        ]
+    for statement in ("delete from sync_reports", "delete from review_trail"):
+        with pytest.raises(DatabaseError, match="append_only"), empty_database.connect() as conn:
+            conn.execute(statement.encode())

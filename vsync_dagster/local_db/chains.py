@@ -1,0 +1,177 @@
+"""Finds what was changed, taken away or slipped in among the reports and the steps of reviews.
+
+Triggers chain the rows of each participant: a row's number follows the one before, and its hash is over that one's hash
+and its own content. A report is also bound to what its run has left in other tables, and an item's first step to the
+item. Whoever owns the database could write a whole chain anew: only heads that were kept elsewhere tell that.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+from psycopg.sql import SQL, Composed, Identifier
+
+from vsync_dagster.local_db.database import Connection
+
+_CHAINS = """
+select table_name, participant_ispb, head_number, head_hash, start_number, start_signed_by, start_signed_at
+from evidence_chains where %(ispb)s::text is null or participant_ispb = %(ispb)s order by table_name, participant_ispb
+"""
+
+# `fits` is null where the row before is missing: then nothing can be said of the hash.
+_LINKS = SQL(
+    """
+    select participant_ispb, id::text as row_id, chain_number as number, chain_hash as hash,
+        chain_hash = chain_hash(before, {content}(whole)) as fits, {others} as others
+    from (
+        select t as whole, t.*, case coalesce(lag(t.chain_number) over chain, start_number, 0)
+            when t.chain_number - 1 then coalesce(lag(t.chain_hash) over chain, start_hash, '') end as before
+        from {table} t
+        left join evidence_chains c on c.table_name = {name} and c.participant_ispb = t.participant_ispb
+        where %(ispb)s::text is null or t.participant_ispb = %(ispb)s
+        window chain as (partition by t.participant_ispb order by t.chain_number, t.id)
+    ) as link
+    order by participant_ispb, chain_number, id
+    """
+)
+# What else a row is bound to and does not fit any more.
+_EVIDENCE_OF_RUN = SQL(
+    """
+    array(
+        select format('%%s of its run: %%s rows when it was written, %%s now', name,
+            coalesce(evidence -> name ->> 'rows', '0'), coalesce(found -> name ->> 'rows', '0'))
+        from run_evidence(run_id) as found, jsonb_object_keys(evidence || found) as name
+        where evidence -> name is distinct from found -> name
+    )
+    """
+)
+_ITEM = SQL(
+    """
+    case when item_digest is distinct from review_item_digest(item_id) and item_digest is not null
+        then array['its item ' || item_id] else '{{}}' end
+    """
+)
+
+
+def _links(table: str, content: str, others: SQL | Composed) -> Composed:
+    return _LINKS.format(table=Identifier(table), name=table, content=Identifier(content), others=others)
+
+
+_LINKS_OF = {
+    "review_trail": _links("review_trail", "trail_content", _ITEM.format()),
+    "sync_reports": _links("sync_reports", "report_content", _EVIDENCE_OF_RUN),
+}
+TABLES = tuple(_LINKS_OF)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A participant's chain in one table: its last row, and after which number it begins since retention has deleted.
+
+    `start_signed_by` is the login that deleted, None where nothing was deleted yet.
+    """
+
+    table_name: str
+    participant_ispb: str
+    head_number: int
+    head_hash: bytes
+    start_number: int
+    start_signed_by: str | None
+    start_signed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHead:
+    """A head as it was read at an earlier time, and kept where whoever owns the database cannot write."""
+
+    table_name: str
+    participant_ispb: str
+    number: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What does not fit. `row_id` is the row's, or None where it is the row itself that is missing."""
+
+    table_name: str
+    participant_ispb: str
+    row_id: str | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    participant_ispb: str
+    row_id: str
+    number: int
+    hash: bytes
+    fits: bool | None
+    others: Sequence[str]
+
+
+def chains(conn: Connection, ispb: str | None = None) -> list[Chain]:
+    """Return the chains of a participant or of all, as they are now."""
+    with conn.cursor(row_factory=class_row(Chain)) as cursor:
+        return cursor.execute(_CHAINS, {"ispb": ispb}).fetchall()
+
+
+def verify(conn: Connection, ispb: str | None = None, known: Sequence[KnownHead] = ()) -> Iterator[Finding]:
+    """Yield everything that does not fit, of one participant or of all.
+
+    Args:
+        known: heads that were kept elsewhere; each must still be in its chain.
+    """
+    conn.execute("set transaction isolation level repeatable read, read only")  # a sync may write in the meantime
+    found = {(chain.table_name, chain.participant_ispb): chain for chain in chains(conn, ispb)}
+    heads = {(head.table_name, head.participant_ispb, head.number): head.hash for head in known}
+    for table in TABLES:
+        last: dict[str, _Link] = {}
+        with conn.cursor(name="links", row_factory=class_row(_Link)) as cursor:
+            for link in cursor.execute(_LINKS_OF[table], {"ispb": ispb}):
+                chain = found.get((table, link.participant_ispb))
+                yield from _problems(table, link, last.get(link.participant_ispb), chain)
+                if heads.pop((table, link.participant_ispb, link.number), link.hash) != link.hash:
+                    yield Finding(table, link.participant_ispb, link.row_id, "the chain was written anew up to it")
+                last[link.participant_ispb] = link
+        for (name, participant), chain in found.items():
+            if name == table:
+                yield from _end(chain, last.get(participant))
+    yield from _unknown(heads, found)
+
+
+def _problems(table: str, link: _Link, before: _Link | None, chain: Chain | None) -> Iterator[Finding]:
+    def finding(problem: str, row_id: str | None = link.row_id) -> Finding:
+        return Finding(table, link.participant_ispb, row_id, problem)
+
+    start = chain.start_number if chain else 0
+    expected = (before.number if before else start) + 1
+    if link.number > expected:
+        yield finding(_missing(expected, link.number - 1), None)
+    if link.number < expected or chain is None or link.number > chain.head_number:
+        yield finding("inserted: it was not written as the chain's rows are")
+    elif link.fits is False:
+        yield finding("changed, or the one before it was")
+    for other in link.others:
+        yield finding(f"{other}: not what it was")
+
+
+def _end(chain: Chain, last: _Link | None) -> Iterator[Finding]:
+    number = last.number if last else chain.start_number
+    if number < chain.head_number:
+        problem = _missing(number + 1, chain.head_number)
+        yield Finding(chain.table_name, chain.participant_ispb, None, problem)
+    elif last and number == chain.head_number and last.hash != chain.head_hash:
+        yield Finding(chain.table_name, chain.participant_ispb, last.row_id, "changed: it is not the head it was")
+
+
+def _unknown(heads: dict[tuple[str, str, int], bytes], found: dict[tuple[str, str], Chain]) -> Iterator[Finding]:
+    for table, participant, number in heads:
+        chain = found.get((table, participant))
+        if chain is None or number > chain.start_number:
+            yield Finding(table, participant, None, _missing(number, number))
+
+
+def _missing(first: int, last: int) -> str:
+    return f"row {first} is missing" if first == last else f"rows {first} to {last} are missing"
