@@ -1,20 +1,24 @@
 """`bacen_snapshot`: what DICT says, and where it differs."""
 
+import logging
 from dataclasses import asdict
 
 import dagster as dg
 
 from vsync_dagster.assets.common import asset_of_sync, partition_of
-from vsync_dagster.assets.local_snapshot import local_snapshot
+from vsync_dagster.assets.local_snapshot import local_snapshot, snapshot_metadata, take_whole
+from vsync_dagster.local_db.database import Database
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.discrepancies import LOCAL_SCHEMA
 from vsync_dagster.resources import DictApi, LocalDatabase, Snapshots, SyncSettings
-from vsync_dagster.store import Snapshot
+from vsync_dagster.store import Snapshot, SnapshotStore
 from vsync_dagster.sync.cid_files import CidFiles
-from vsync_dagster.sync.compare import Comparer
+from vsync_dagster.sync.compare import Comparer, TableNeededError
 from vsync_dagster.sync.connection import DictConnection
 from vsync_dagster.sync.facts import DictFacts, LocalFacts
-from vsync_dagster.sync.local_sets import SnapshotEntries
+from vsync_dagster.sync.local_sets import LedgerEntries, SnapshotEntries
+
+_log = logging.getLogger(__name__)
 
 
 @asset_of_sync(kinds={"xml", "parquet"}, deps=[local_snapshot], pool="bacen_dict")
@@ -31,6 +35,9 @@ def bacen_snapshot(
     last verification; where that does not explain the difference, and in a FULL sync, the CID file. Entries behind
     CIDs that we do not hold are looked up and wait in PostgreSQL; the snapshot names CIDs and entry ids only.
 
+    Where the logs do not explain the difference and our sets were only carried forward, `local_snapshot` is taken
+    again, whole, before DICT is asked for a file.
+
     Shows DICT as it is when it runs, also for a past day: DICT keeps no past sets. A re-run goes on with the CID files
     and look-ups that an earlier run of the same partition has paid for.
 
@@ -43,9 +50,14 @@ def bacen_snapshot(
         dict_api.connect(database, partition.ispb, context.run.run_id) as connection,
         snapshots.store().write("bacen_snapshot", partition, context.run.run_id) as snapshot,
     ):
-        found = _comparer(local, connection, local_database, partition, settings).compare()
+        try:
+            found = _comparer(local, connection, local_database, partition, settings).compare()
+        except TableNeededError:
+            local = _taken_whole(context, local, snapshots.store(), database)
+            found = _comparer(local, connection, local_database, partition, settings).compare()
         snapshot.table("dict_only").write(found.dict_only)
         snapshot.table("local_only").write(found.local_only)
+        snapshot.table("ours").write(found.ours)
         snapshot.facts = DictFacts(local.snapshot_id, found.read_until, found.key_types, found.plan)
     return dg.MaterializeResult(
         metadata={
@@ -61,6 +73,23 @@ def bacen_snapshot(
     )
 
 
+def _taken_whole(
+    context: dg.AssetExecutionContext, local: Snapshot, store: SnapshotStore, database: Database
+) -> Snapshot:
+    """Take the local snapshot again, whole, and tell Dagster."""
+    _log.info("the logs do not explain why DICT's sets differ from ours: reading the table whole")
+    partition, run_id, carried = partition_of(context), context.run.run_id, local.facts(LocalFacts)
+    tampered, facts = take_whole(
+        store, database, partition, f"{run_id}-whole", carried.run_id, carried.sync_type, carried.started_at
+    )
+    context.log_event(
+        dg.AssetMaterialization(
+            local_snapshot.key, partition=context.partition_key, metadata=snapshot_metadata(facts, tampered)
+        )
+    )
+    return store.read("local_snapshot", partition)
+
+
 def _comparer(
     local: Snapshot,
     connection: DictConnection,
@@ -68,7 +97,7 @@ def _comparer(
     partition: SyncPartition,
     settings: SyncSettings,
 ) -> Comparer:
-    database = local_database.database()
+    database, ours = local_database.database(), local.facts(LocalFacts)
     return Comparer(
         client=connection.client,
         database=database,
@@ -86,8 +115,10 @@ def _comparer(
             settings.sleep,
         ),
         ispb=partition.ispb,
-        ours=local.facts(LocalFacts),
-        snapshot=SnapshotEntries(local.scan("entries", LOCAL_SCHEMA)),
+        ours=ours,
+        entries=SnapshotEntries(local.scan("entries", LOCAL_SCHEMA))
+        if ours.whole
+        else LedgerEntries(database, partition.ispb, ours.pg_snapshot),
         tampered=local.scan("tampered", LOCAL_SCHEMA).collect(),
         since=settings.since_time,
         lag=settings.log_lag_seconds,

@@ -32,7 +32,7 @@ def discrepancies(context: dg.AssetExecutionContext, snapshots: Snapshots) -> dg
     if bacen.facts(DictFacts).local_snapshot != local.snapshot_id:
         raise SnapshotMismatchError("bacen_snapshot was compared with another local_snapshot: materialize it again")
     found = classify(
-        local.scan("entries", LOCAL_SCHEMA),
+        bacen.scan("ours", LOCAL_SCHEMA),
         bacen.scan("dict_only", DICT_ONLY_SCHEMA),
         bacen.scan("local_only", LOCAL_ONLY_SCHEMA),
     )

@@ -2,16 +2,19 @@
 
 import logging
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
 from vsync_dagster.assets.common import asset_of_sync, partition_of
-from vsync_dagster.local_db.database import retry_transient
-from vsync_dagster.local_db.snapshot import LocalSnapshotFacts, read_snapshot
+from vsync_dagster.local_db.database import Database, retry_transient
+from vsync_dagster.local_db.snapshot import read_snapshot
+from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.status import SyncType
 from vsync_dagster.resources import LocalDatabase, Snapshots, SyncSettings, environment
+from vsync_dagster.store import SnapshotStore
 from vsync_dagster.sync.facts import LocalFacts
-from vsync_dagster.sync.local_sets import local_sets
+from vsync_dagster.sync.local_sets import OurSets, carry_from_verified, local_sets
 from vsync_dagster.sync.spool import write_spooled
 
 _log = logging.getLogger(__name__)
@@ -24,42 +27,77 @@ def local_snapshot(
     snapshots: Snapshots,
     settings: SyncSettings,
 ) -> dg.MaterializeResult[None]:
-    """The participant's active entries in one consistent read: CIDs, entry ids and the five VSyncs.
+    """The participant's five VSyncs, at one moment of the base.
 
-    A FULL sync also recomputes each CID from its row: a row that no longer hashes to the CID stored beside it is drift
-    that a VSync cannot see. No key, name or tax id is in the snapshot.
+    An INCREMENTAL sync carries them forward from the last verified ones, over the ledger of CIDs that came and went:
+    its cost follows the changes. A FULL sync reads the active entries whole, CIDs and entry ids, and recomputes each
+    CID from its row: a row that no longer hashes to the CID stored beside it is drift that a VSync cannot see. The
+    table is read whole, too, where the ledger cannot tell: never verified, another cluster, a trigger out of force.
+    No key, name or tax id is in the snapshot.
 
     Can be rebuilt at any time, also for a past day: it then shows the base as it is now.
     """
-    started_at = datetime.now(UTC)
-    partition, database = partition_of(context), local_database.database()
+    started_at, run_id = datetime.now(UTC), context.run.run_id
+    partition, database, store = partition_of(context), local_database.database(), snapshots.store()
     local_database.cipher()  # that there is one is known before anything is begun
     write_spooled(environment().home, database)
 
-    def take() -> tuple[LocalSnapshotFacts, LocalFacts]:
-        with snapshots.store().write("local_snapshot", partition, context.run.run_id) as snapshot:
+    ours = None if settings.type is SyncType.FULL else carry_from_verified(database, partition.ispb)
+    if ours is not None:
+        tampered, facts = 0, _facts(run_id, settings.type, started_at, ours)
+        _write_carried(store, partition, run_id, facts)
+    else:
+        tampered, facts = take_whole(store, database, partition, run_id, run_id, settings.type, started_at)
+    _log.info("%s: our base holds %d active entries", partition.ispb, facts.entries)
+    return dg.MaterializeResult(metadata=snapshot_metadata(facts, tampered))
+
+
+def take_whole(
+    store: SnapshotStore,
+    database: Database,
+    partition: SyncPartition,
+    snapshot_id: str,
+    run_id: str,
+    sync_type: SyncType,
+    started_at: datetime,
+) -> tuple[int, LocalFacts]:
+    """Write a snapshot of all active entries, and return how many of them were tampered with, and its facts."""
+
+    def take() -> tuple[int, LocalFacts]:
+        with store.write("local_snapshot", partition, snapshot_id) as snapshot:
             read = read_snapshot(
                 database,
                 partition.ispb,
-                integrity=settings.type is SyncType.FULL,
+                integrity=sync_type is SyncType.FULL,
                 write_block=snapshot.table("entries").write,
             )
             snapshot.table("tampered").write(read.tampered)
-            snapshot.facts = facts = LocalFacts(
-                settings.type, started_at, read.taken_at, read.pg_snapshot, read.cluster, local_sets(read)
-            )
-        return read, facts
+            snapshot.facts = facts = _facts(run_id, sync_type, started_at, OurSets(read, local_sets(read)))
+        return len(read.tampered), facts
 
     # From the start each time: a read that broke off is no part of a snapshot.
-    read, facts = retry_transient()(take)
-    entries = sum(ours.entries for ours in facts.sets.values())
-    _log.info("%s: our base holds %d active entries", partition.ispb, entries)
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/partition_row_count": entries,
-            "tampered": len(read.tampered),
-            "under_review": len(read.under_review),
-            "sync_type": settings.type.value,
-            "vsyncs": dg.MetadataValue.json({name: ours.vsync.hex() for name, ours in facts.sets.items()}),
-        }
-    )
+    return retry_transient()(take)
+
+
+def snapshot_metadata(facts: LocalFacts, tampered: int) -> dict[str, Any]:
+    """Return what Dagster shows of a local snapshot."""
+    return {
+        "dagster/partition_row_count": facts.entries,
+        "read": "whole table" if facts.whole else "ledger of CID events since the last verification",
+        "tampered": tampered,
+        "under_review": sum(len(ours.under_review) for ours in facts.sets.values()),
+        "sync_type": facts.sync_type.value,
+        "vsyncs": dg.MetadataValue.json({name: ours.vsync.hex() for name, ours in facts.sets.items()}),
+    }
+
+
+def _write_carried(store: SnapshotStore, partition: SyncPartition, snapshot_id: str, facts: LocalFacts) -> None:
+    with store.write("local_snapshot", partition, snapshot_id) as snapshot:
+        for table in ("entries", "tampered"):
+            snapshot.table(table)
+        snapshot.facts = facts
+
+
+def _facts(run_id: str, sync_type: SyncType, started_at: datetime, ours: OurSets) -> LocalFacts:
+    read = ours.read
+    return LocalFacts(run_id, sync_type, started_at, read.taken_at, read.pg_snapshot, read.cluster, ours.by_key_type)

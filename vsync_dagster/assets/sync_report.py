@@ -48,7 +48,7 @@ def sync_report(
     sync = _Sync.read(snapshots.store(), partition)
     proved, resume_at = _prove(sync, partition, database, dict_api, context.run.run_id, settings)
     # Materialized by itself, the asset reports on a run that has just begun.
-    whole_run = sync.local_snapshot_id == context.run.run_id
+    whole_run = sync.local.run_id == context.run.run_id
     run = RunFacts(
         report_id=uuid4(),
         run_id=context.run.run_id,
@@ -71,7 +71,6 @@ def sync_report(
 class _Sync:
     """What the assets before wrote down, once it is clear that all of it belongs together."""
 
-    local_snapshot_id: str
     local: LocalFacts
     bacen: DictFacts
     discrepancies: pl.DataFrame
@@ -89,7 +88,6 @@ class _Sync:
         _check_built_on(compared.facts(ComparedFacts).bacen_snapshot, bacen, "discrepancies")
         _check_built_on(fix_facts.discrepancies, compared, "applied_fixes")
         return cls(
-            local.snapshot_id,
             local.facts(LocalFacts),
             dict_facts,
             compared.scan("discrepancies", DISCREPANCY_SCHEMA).collect(),
@@ -127,7 +125,9 @@ def _prove(
     if not (key_types or sync.pending or not_compared):
         return {}, None
     with dict_api.connect(database, partition.ispb, run_id) as connection:
-        prover = Prover(connection.client, database, partition.ispb, settings.log_lag_seconds, settings.sleep)
+        prover = Prover(
+            connection.client, database, partition.ispb, sync.local, settings.log_lag_seconds, settings.sleep
+        )
         ended = bool(sync.pending or not_compared)
         try:
             proved = prover.prove(key_types, sync.bacen.read_until)
@@ -151,7 +151,7 @@ def _outcomes(sync: _Sync, proved: Mapping[str, tuple[LocalSet, Verdict]]) -> di
         if name in proved:
             ours, verdict = proved[name]
             after = verdict.proof
-        outcomes[name] = KeyTypeOutcome(ours.entries, before.proof, before.source, after, len(ours.under_review))
+        outcomes[name] = KeyTypeOutcome(ours, before.proof, before.source, after)
     return outcomes
 
 

@@ -41,12 +41,13 @@ def print_report(report: Report) -> None:
         f"\n[bold]{report.participant_ispb}[/bold]  {report.sync_day}  {report.sync_type}"
         f"{'  dry run' if report.dry_run else ''}  [bold]{report.status}[/bold]  in {report.duration_ms / 1000:.1f} s"
     )
-    table = Table("key type", "entries", "before", "learnt from", "after", "proved by", "under review")
-    for column in (1, 6):
+    table = Table("key type", "entries", "computed from", "before", "learnt from", "after", "proved by", "under review")
+    for column in (1, 7):
         table.columns[column].justify = "right"
     for name, told in by_key_type(report).items():
-        shown = {**told, "proof": _PROOFS.get(told["proof"], told["proof"])}
-        fields = ("entries", "before", "source", "after", "proof", "under_review")
+        # Reports of before there was a ledger to carry sets forward over do not say what was read: the table.
+        shown = {"computed_from": "TABLE", **told, "proof": _PROOFS.get(told["proof"], told["proof"])}
+        fields = ("entries", "computed_from", "before", "source", "after", "proof", "under_review")
         table.add_row(name, *("-" if shown[field] is None else str(shown[field]) for field in fields))
     console.print(table)
     console.print(
@@ -65,9 +66,15 @@ def _proof(report: Report) -> str:
     if not report.verified:
         return "[yellow]not proved to be in sync[/yellow]"
     under_review = sum(told["under_review"] for told in report.key_types.values())
-    if under_review:
-        return f"[green]in sync, but for the {under_review} keys still under review[/green]"
-    return "[green]in sync[/green]"
+    but = f", but for the {under_review} keys still under review" if under_review else ""
+    return f"[green]in sync{but}[/green]{_by_ledger(report)}"
+
+
+def _by_ledger(report: Report) -> str:
+    since = [told["read_whole_at"] for told in report.key_types.values() if told.get("computed_from") == "LEDGER"]
+    if not since:
+        return ""
+    return f"; DICT's OK proves our ledger right: the table itself was last read whole at {min(since)}"
 
 
 def _plain(value: object) -> object:

@@ -10,12 +10,10 @@ import click
 from vsync_dagster.cli.options import ISPB, DayType, TimeType, database, environment, json_option, today
 from vsync_dagster.cli.output import print_report, report_json
 from vsync_dagster.local_db import participants
-from vsync_dagster.local_db.database import retry_transient
 from vsync_dagster.local_db.reports import Report
-from vsync_dagster.local_db.snapshot import read_snapshot
 from vsync_dagster.reconcile.status import Status, SyncType
 from vsync_dagster.sync.connection import connect_dict
-from vsync_dagster.sync.local_sets import local_sets
+from vsync_dagster.sync.local_sets import read_whole
 from vsync_dagster.sync.verdicts import record_verdicts
 from vsync_dagster.sync.verification import LocalSet, Verdict
 from vsync_dagster.sync.verification import verify as verify_sets
@@ -92,11 +90,11 @@ def verify(ispb: str, as_json: bool) -> int:
     Exit code: 0 all OK, 1 one is NOK, 2 DICT or the database could not be asked.
     """
     base = database()
-    read = retry_transient()(read_snapshot, base, ispb)
-    sets = local_sets(read)
+    ours = read_whole(base, ispb)
+    read, sets = ours.read, ours.by_key_type
     with connect_dict(environment(), base, ispb, None) as connection:
         verdicts = verify_sets(connection.client, sets.values(), lag=LAG_SECONDS, sleep=time.sleep)
-    record_verdicts(base, ispb, verdicts.values(), read.pg_snapshot, read.cluster)
+    record_verdicts(base, ispb, verdicts.values(), sets, read.pg_snapshot, read.cluster)
     if as_json:
         told = {name: _verdict_json(sets[name], verdict) for name, verdict in verdicts.items()}
         click.echo(json.dumps({"participant_ispb": ispb, "key_types": told}))

@@ -3,11 +3,16 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from psycopg.rows import class_row
 
 from vsync_dagster.local_db.database import Connection
+from vsync_dagster.local_db.entries import chunks
+
+# One statement for a million CIDs would run into the time limit of a statement.
+_CHUNK = 10_000
 
 _EVENTS_SINCE = """
 select event_type, cid, entry_id, occurred_at
@@ -31,6 +36,23 @@ with recent as (
 select cid, entry_id from recent where cid = any(%(cids)s) or entry_id = any(%(entry_ids)s)
 """
 
+_HELD_AT = """
+with since as (
+    select distinct on (entry_id, cid) key_type, entry_id, cid, event_type
+    from cid_events
+    where participant_ispb = %(ispb)s
+        and xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
+        and not pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)
+        and (cid = any(%(cids)s) or entry_id = any(%(entry_ids)s))
+    order by entry_id, cid, event_id
+)
+select key_type, entry_id, cid from since where event_type = 'REMOVED'
+union all
+select key_type, entry_id, cid from entries e
+where participant_ispb = %(ispb)s and status = 'ACTIVE' and (cid = any(%(cids)s) or entry_id = any(%(entry_ids)s))
+    and not exists (select from since s where s.entry_id = e.entry_id and s.cid = e.cid)
+"""
+
 _CLUSTER = """
 select system_identifier::text || '/' || timeline_id::text
 from pg_control_system(), pg_control_checkpoint()
@@ -45,6 +67,14 @@ class LocalEvent:
     cid: bytes
     entry_id: UUID
     occurred_at: datetime
+
+
+class HeldCid(NamedTuple):
+    """An active entry of a key type, and its CID."""
+
+    key_type: str
+    entry_id: UUID
+    cid: bytes
 
 
 def events_since(conn: Connection, ispb: str, key_type: str, local_snapshot: str) -> list[LocalEvent]:
@@ -81,6 +111,19 @@ def changed_since(
     rows = conn.execute(_CHANGED_SINCE, parameters).fetchall()
     wanted_cids, wanted_ids = frozenset(cids), frozenset(entry_ids)
     return {cid for cid, _ in rows if cid in wanted_cids}, {entry for _, entry in rows if entry in wanted_ids}
+
+
+def held_at(
+    conn: Connection, ispb: str, cids: Collection[bytes], entry_ids: Collection[UUID], *, local_snapshot: str
+) -> list[HeldCid]:
+    """Return the active entries, as a snapshot saw them, that had one of the CIDs or one of the entry ids.
+
+    The table shows them as they are now; what the ledger says since then is undone.
+    """
+    nothing: dict[str, object] = {"ispb": ispb, "snapshot": local_snapshot, "cids": [], "entry_ids": []}
+    asked = [nothing | {"cids": chunk} for chunk in chunks(cids, _CHUNK)]
+    asked += [nothing | {"entry_ids": chunk} for chunk in chunks(entry_ids, _CHUNK)]
+    return sorted({HeldCid(*row) for parameters in asked for row in conn.execute(_HELD_AT, parameters)})
 
 
 def cluster_id(conn: Connection) -> str:

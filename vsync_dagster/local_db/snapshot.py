@@ -83,7 +83,7 @@ def read_snapshot(
     with database.connect(bulk=True) as conn:
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         conn.read_only = True
-        taken_at, pg_snapshot = _moment(conn)
+        taken_at, pg_snapshot = moment(conn)
         counts = _counts(conn, ispb)
         key_types = [*_KNOWN, *sorted(counts.keys() - set(_KNOWN))]
         totals = _Totals(key_types)
@@ -101,9 +101,9 @@ def read_snapshot(
         )
 
 
-def _moment(conn: Connection) -> tuple[datetime, str]:
-    # The first statement of the transaction, which fixes its snapshot. statement_timestamp() is the moment before
-    # that: whatever this snapshot misses was committed later.
+def moment(conn: Connection) -> tuple[datetime, str]:
+    """Return the time and the `pg_snapshot` of a transaction, as its first statement, which fixes its snapshot."""
+    # statement_timestamp() is the moment before that: whatever this snapshot misses was committed later.
     row = conn.execute("select statement_timestamp(), pg_current_snapshot()::text").fetchone()
     if row is None:
         raise DatabaseError("the database tells no snapshot")

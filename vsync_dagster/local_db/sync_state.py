@@ -8,23 +8,25 @@ from psycopg.rows import class_row
 from vsync_dagster.local_db.database import Connection
 
 _SELECT = """
-select key_type, verified_at, verified_vsync, excluded_cids, local_snapshot::text as local_snapshot, cluster,
-    log_read_to, answered_at
+select key_type, verified_at, verified_vsync, excluded_cids, entries, read_whole_at,
+    local_snapshot::text as local_snapshot, cluster, log_read_to, answered_at
 from sync_state where participant_ispb = %s
 """
 
 # A run that ends late must not take back what a later run has proved.
 _RECORD_VERIFIED = """
 insert into sync_state as state (
-    participant_ispb, key_type, verified_at, verified_vsync, excluded_cids, local_snapshot, cluster, answered_at
+    participant_ispb, key_type, verified_at, verified_vsync, excluded_cids, entries, read_whole_at, local_snapshot,
+    cluster, answered_at
 )
 values (
-    %(ispb)s, %(key_type)s, %(verified_at)s, %(vsync)s, %(excluded_cids)s::bytea[], %(local_snapshot)s, %(cluster)s,
-    %(verified_at)s
+    %(ispb)s, %(key_type)s, %(verified_at)s, %(vsync)s, %(excluded_cids)s::bytea[], %(entries)s, %(read_whole_at)s,
+    %(local_snapshot)s, %(cluster)s, %(verified_at)s
 )
 on conflict (participant_ispb, key_type) do update
 set verified_at = excluded.verified_at, verified_vsync = excluded.verified_vsync,
-    excluded_cids = excluded.excluded_cids, local_snapshot = excluded.local_snapshot, cluster = excluded.cluster,
+    excluded_cids = excluded.excluded_cids, entries = excluded.entries, read_whole_at = excluded.read_whole_at,
+    local_snapshot = excluded.local_snapshot, cluster = excluded.cluster,
     answered_at = greatest(state.answered_at, excluded.answered_at), updated_at = now()
 where state.verified_at is null or state.verified_at <= excluded.verified_at
 """
@@ -47,13 +49,16 @@ class SyncState:
     """One key type of one participant. Times are DICT's; what never happened is None.
 
     `verified_vsync` is what DICT called OK, computed from the snapshot `local_snapshot` of server `cluster` without
-    the `excluded_cids`, which were under review. `answered_at` is the last verification, OK or not.
+    the `excluded_cids`, which were under review; `entries` counts those too. `read_whole_at` is when our table was last
+    read whole for it (our clock). `answered_at` is the last verification, OK or not.
     """
 
     key_type: str
     verified_at: datetime | None
     verified_vsync: bytes | None
     excluded_cids: list[bytes]
+    entries: int | None
+    read_whole_at: datetime | None
     local_snapshot: str | None
     cluster: str | None
     log_read_to: datetime | None
@@ -76,6 +81,8 @@ def record_verified(
     local_snapshot: str,
     cluster: str,
     excluded_cids: list[bytes],
+    entries: int,
+    read_whole_at: datetime,
 ) -> None:
     """Keep a verification that was OK, unless a later one is kept already."""
     conn.execute(
@@ -88,6 +95,8 @@ def record_verified(
             "local_snapshot": local_snapshot,
             "cluster": cluster,
             "excluded_cids": excluded_cids,
+            "entries": entries,
+            "read_whole_at": read_whole_at,
         },
     )
 

@@ -14,6 +14,7 @@ from vsync_dagster.local_db import entries, ledger, lookups, sync_state
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.entries import LocalEntry
+from vsync_dagster.local_db.sync_state import SyncState
 from vsync_dagster.reconcile.discrepancies import DICT_ONLY_SCHEMA, LOCAL_ONLY_SCHEMA
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.reconcile.look_up import Found
@@ -26,7 +27,7 @@ from vsync_dagster.sync.cid_files import CidFiles
 from vsync_dagster.sync.clocks import DictClock
 from vsync_dagster.sync.dict_set import Checkpoint, DictSet
 from vsync_dagster.sync.facts import KeyTypeFacts, LocalFacts
-from vsync_dagster.sync.local_sets import SnapshotEntries
+from vsync_dagster.sync.local_sets import OurEntries, SnapshotEntries
 from vsync_dagster.sync.look_up import look_up_all, unknown_cids
 from vsync_dagster.sync.verdicts import record_log_positions, record_verdicts
 from vsync_dagster.sync.verification import Verdict
@@ -34,13 +35,21 @@ from vsync_dagster.sync.verification import Verdict
 _log = logging.getLogger(__name__)
 
 
+class TableNeededError(Exception):
+    """The sets were carried forward, and the logs do not explain why DICT's differ: the table has to be read whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What DICT said of each key type, and the differences, in `DICT_ONLY_SCHEMA` and `LOCAL_ONLY_SCHEMA`."""
+    """What DICT said of each key type, and the differences, in `DICT_ONLY_SCHEMA` and `LOCAL_ONLY_SCHEMA`.
+
+    `ours` are the entries of the local snapshot that the differences are about, in `LOCAL_SCHEMA`.
+    """
 
     key_types: dict[str, KeyTypeFacts]
     dict_only: pl.DataFrame
     local_only: pl.DataFrame
+    ours: pl.DataFrame
     read_until: datetime
     plan: Plan
 
@@ -55,7 +64,7 @@ class Comparer:
     files: CidFiles
     ispb: str
     ours: LocalFacts
-    snapshot: SnapshotEntries
+    entries: OurEntries
     tampered: pl.DataFrame
     since: datetime | None
     lag: float
@@ -68,12 +77,15 @@ class Comparer:
 
         Raises:
             ComparisonError: the differences found do not add up; nothing may be repaired on their word.
+            TableNeededError: a CID file has to be compared, and the local snapshot was not read whole.
         """
         verdicts = verification.verify(self.client, self.ours.sets.values(), lag=self.lag, sleep=self.files.sleep)
         last_answer = max(verdict.answered_at for verdict in verdicts.values())
         # At once: what passes until our clock is read counts as lag, and makes more of what DICT did look in flight.
         cut = DictClock.seen_by(last_answer, self.database).of_dict(self.ours.taken_at) - timedelta(seconds=self.lag)
-        record_verdicts(self.database, self.ispb, verdicts.values(), self.ours.pg_snapshot, self.ours.cluster)
+        record_verdicts(
+            self.database, self.ispb, verdicts.values(), self.ours.sets, self.ours.pg_snapshot, self.ours.cluster
+        )
         self._log_verdicts(verdicts)
         unequal = [name for name, verdict in verdicts.items() if not verdict.ok]
         dict_sets = self._learn(unequal, cut)
@@ -95,9 +107,16 @@ class Comparer:
                 found = self._by_event_log(name, cut)
                 if found is not None:
                     learnt[name] = found
-        for name, file_id in self.files.ask(name for name in key_types if name not in learnt).items():
+        left = [name for name in key_types if name not in learnt]
+        return learnt | self._learn_from_files(left, cut) if left else learnt
+
+    def _learn_from_files(self, key_types: Collection[str], cut: datetime) -> dict[str, DictSet]:
+        if not isinstance(self.entries, SnapshotEntries):
+            raise TableNeededError
+        learnt: dict[str, DictSet] = {}
+        for name, file_id in self.files.ask(key_types).items():
             try:
-                learnt[name] = self._by_file(name, file_id, cut)
+                learnt[name] = self._by_file(name, file_id, self.entries, cut)
             except BudgetExhaustedError as error:
                 _log.warning("%s: %s: %s", self.ispb, name, error)
         return learnt
@@ -112,7 +131,8 @@ class Comparer:
             return dict_set.from_event_log(
                 self.client,
                 self.ours.sets[key_type],
-                self.snapshot.among,
+                self.entries.among,
+                self._dict_holds,
                 checkpoint=checkpoint,
                 since=self.since,
                 snapshot_cut=cut,
@@ -122,33 +142,42 @@ class Comparer:
             _log.warning("%s: %s: %s", self.ispb, key_type, error)
             return None
 
-    def _by_file(self, key_type: str, file_id: int, cut: datetime) -> DictSet:
+    def _by_file(self, key_type: str, file_id: int, entries: SnapshotEntries, cut: datetime) -> DictSet:
         file_cids, created_at = self.files.read(key_type, file_id)
         _log.info("%s: %s: DICT's CID file has %d CIDs", self.ispb, key_type, len(file_cids))
         return dict_set.from_file(
             self.client,
             self.ours.sets[key_type],
-            self.snapshot.cids(key_type),
-            self.snapshot.among,
+            entries.cids(key_type),
+            entries.among,
             file_cids=file_cids,
             file_created_at=created_at,
             snapshot_cut=cut,
         )
 
+    def _dict_holds(self, cid: bytes) -> bool:
+        # What is found waits with the others, and is not looked up twice.
+        if not unknown_cids(self.database, self.cipher, self.ispb, [cid]):
+            return True
+        return look_up_all(self.client, self.database, self.cipher, [cid], 1)[cid] is Found.FOUND
+
     def _checkpoint(self, key_type: str) -> Checkpoint | None:
-        """Return the last verification, if this server's log tells what has changed here since."""
+        """Return the last verification, and what has changed here since, if this server's log can tell."""
         states = self.database.retrying(lambda connection: sync_state.get(connection, self.ispb))
         state = states.get(key_type)
-        if state is None or state.cluster != self.ours.cluster:
+        if state is None or state.verified_at is None or state.verified_vsync is None:
             return None
-        verified_in = state.local_snapshot
-        if state.verified_at is None or state.verified_vsync is None or verified_in is None:
-            return None
-        changes = self.database.retrying(
-            lambda connection: ledger.events_since(connection, self.ispb, key_type, verified_in), bulk=True
-        )
-        own_events = [SetEvent(change.event_type == "ADDED", change.cid, change.occurred_at) for change in changes]
+        own_events = self._own_events(state)
         return Checkpoint(state.verified_at, state.verified_vsync, frozenset(state.excluded_cids), own_events)
+
+    def _own_events(self, state: SyncState) -> list[SetEvent]:
+        verified_in = state.local_snapshot
+        if verified_in is None or state.cluster != self.ours.cluster:
+            return []
+        changes = self.database.retrying(
+            lambda connection: ledger.events_since(connection, self.ispb, state.key_type, verified_in), bulk=True
+        )
+        return [SetEvent(change.event_type == "ADDED", change.cid, change.occurred_at) for change in changes]
 
     def _told(self, key_types: dict[str, KeyTypeFacts], dict_sets: list[DictSet], read_until: datetime) -> Comparison:
         """Look up what we do not hold, and write each difference down without anything personal."""
@@ -179,6 +208,7 @@ class Comparer:
             key_types,
             pl.DataFrame(dict_only, DICT_ONLY_SCHEMA, orient="row"),
             pl.DataFrame(local_only, LOCAL_ONLY_SCHEMA, orient="row"),
+            self.entries.rows(only_ours, [holder.entry_id.bytes for holder in holders.values()]),
             read_until,
             plan,
         )

@@ -13,6 +13,7 @@ from vsync_dagster.reconcile.cid_set import CidArray, array_vsync
 from vsync_dagster.reconcile.difference import ComparisonError, SetDifference
 from vsync_dagster.reconcile.set_events import SetEvent, last_removals, memberships
 from vsync_dagster.reconcile.status import Source
+from vsync_dagster.reconcile.vsync import EMPTY_VSYNC, xor
 from vsync_dagster.sync.verification import LocalSet
 
 _log = logging.getLogger(__name__)
@@ -23,6 +24,9 @@ OVERLAP = timedelta(seconds=60)
 
 OursAmong = Callable[[Collection[bytes]], frozenset[bytes]]
 """Tells which of some CIDs our snapshot holds."""
+
+DictHolds = Callable[[bytes], bool]
+"""Asks DICT whether it holds a CID; costs a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class DictSet:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The last verification: when DICT said OK to which VSync, and what has changed here since."""
+    """The last verification: when DICT said OK to which VSync, and what has changed here since, as far as we know."""
 
     verified_at: datetime
     vsync: bytes
@@ -55,6 +59,7 @@ def from_event_log(
     client: DictClient,
     ours: LocalSet,
     ours_among: OursAmong,
+    dict_holds: DictHolds,
     *,
     checkpoint: Checkpoint | None,
     since: datetime | None,
@@ -80,6 +85,7 @@ def from_event_log(
         held = memberships(events)
         found = _since_checkpoint(checkpoint, ours_among)
         found = core.after_events(found, ours_among(held.keys()), held)
+        found = _with_a_single_one(found, xor(xor(ours.vsync, theirs), found.vsync()), ours_among, dict_holds)
         core.check(ours.vsync, theirs, found)
         core.check_differs(found)
     except (EventLogError, ComparisonError) as error:
@@ -120,6 +126,19 @@ def from_file(
 def set_events(log: EventLog) -> list[SetEvent]:
     """Return a log's events in the core's form."""
     return [SetEvent(event.type == "ADDED", event.cid, event.timestamp) for event in log.events]
+
+
+def _with_a_single_one(
+    found: SetDifference, unexplained: bytes, ours_among: OursAmong, dict_holds: DictHolds
+) -> SetDifference:
+    """Add the CID that no log names, if it is only one: the XOR that nothing explains is then that CID itself."""
+    if unexplained == EMPTY_VSYNC:
+        return found
+    if ours_among([unexplained]):
+        return SetDifference(found.only_ours | {unexplained}, found.only_theirs)
+    if dict_holds(unexplained):
+        return SetDifference(found.only_ours, found.only_theirs | {unexplained})
+    return found
 
 
 def _since_checkpoint(checkpoint: Checkpoint | None, ours_among: OursAmong) -> SetDifference:

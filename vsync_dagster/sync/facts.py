@@ -18,12 +18,23 @@ class LocalFacts:
 
     __pydantic_config__ = _JSON
 
+    run_id: str
     sync_type: SyncType
     started_at: datetime
     taken_at: datetime
     pg_snapshot: str
     cluster: str
     sets: dict[str, LocalSet]
+
+    @property
+    def entries(self) -> int:
+        """How many active entries we held."""
+        return sum(ours.entries for ours in self.sets.values())
+
+    @property
+    def whole(self) -> bool:
+        """Whether the table was read whole; else the sets were carried forward, and the snapshot has no entries."""
+        return not any(ours.carried for ours in self.sets.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,39 +1,157 @@
 """Our CID sets: as a local snapshot holds them, and as they are now."""
 
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
 
 import polars as pl
 
-from vsync_dagster.local_db.snapshot import LocalSnapshotFacts
+from vsync_dagster.local_db import ledger, sync_state
+from vsync_dagster.local_db.carried import Baseline, LedgerUnusableError, carry_forward
+from vsync_dagster.local_db.database import Database, retry_transient
+from vsync_dagster.local_db.entries import KeyTypeSet
+from vsync_dagster.local_db.snapshot import LocalSnapshotFacts, read_snapshot
+from vsync_dagster.local_db.sync_state import SyncState
 from vsync_dagster.reconcile.cid_set import CidArray, cid_array
+from vsync_dagster.reconcile.discrepancies import LOCAL_SCHEMA
+from vsync_dagster.reconcile.keys import KeyType
+from vsync_dagster.reconcile.vsync import vsync, xor
+from vsync_dagster.sync.facts import LocalFacts
 from vsync_dagster.sync.verification import LocalSet
+
+_log = logging.getLogger(__name__)
+
+
+class OurEntries(Protocol):
+    """Our active entries at the moment of a local snapshot."""
+
+    def among(self, cids: Collection[bytes]) -> frozenset[bytes]:
+        """Return those of the CIDs that we held, whatever their key type."""
+
+    def rows(self, cids: Collection[bytes], entry_ids: Collection[bytes]) -> pl.DataFrame:
+        """Return the entries with one of the CIDs or of the entry ids (16 bytes), in `LOCAL_SCHEMA`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotEntries:
-    """The entries of a local snapshot: rows of `LOCAL_SCHEMA`."""
+    """The entries of a snapshot that was read whole: rows of `LOCAL_SCHEMA`."""
 
-    rows: pl.LazyFrame
+    table: pl.LazyFrame
 
     def cids(self, key_type: str) -> CidArray:
         """Return all CIDs of a key type."""
-        return cid_array(self.rows.filter(pl.col("key_type") == key_type).select("cid").collect()["cid"].to_list())
+        return cid_array(self.table.filter(pl.col("key_type") == key_type).select("cid").collect()["cid"].to_list())
 
     def among(self, cids: Collection[bytes]) -> frozenset[bytes]:
         """Return those of the CIDs that the snapshot holds, whatever their key type."""
         if not cids:
             return frozenset()
-        wanted = pl.LazyFrame({"cid": list(cids)}, schema={"cid": pl.Binary})
-        return frozenset(self.rows.select("cid").join(wanted, on="cid", how="semi").collect()["cid"].to_list())
+        return frozenset(self.table.select("cid").join(_column("cid", cids), on="cid", how="semi").collect()["cid"])
+
+    def rows(self, cids: Collection[bytes], entry_ids: Collection[bytes]) -> pl.DataFrame:
+        """Return the entries with one of the CIDs or of the entry ids (16 bytes), in `LOCAL_SCHEMA`."""
+        by_cid = self.table.join(_column("cid", cids), on="cid", how="semi")
+        by_id = self.table.join(_column("entry_id", entry_ids), on="entry_id", how="semi")
+        return pl.concat([by_cid, by_id]).unique().collect()
 
 
-def local_sets(read: LocalSnapshotFacts) -> dict[str, LocalSet]:
-    """Return our sets by key type, as one read of the database found them."""
+@dataclass(frozen=True, slots=True)
+class LedgerEntries:
+    """The entries as a snapshot saw them that was not read whole: the table now, less what the ledger tells since."""
+
+    database: Database
+    ispb: str
+    pg_snapshot: str
+
+    def among(self, cids: Collection[bytes]) -> frozenset[bytes]:
+        """Return those of the CIDs that we held, whatever their key type."""
+        return frozenset(held.cid for held in self._held(cids, []) if held.cid in cids)
+
+    def rows(self, cids: Collection[bytes], entry_ids: Collection[bytes]) -> pl.DataFrame:
+        """Return the entries with one of the CIDs or of the entry ids (16 bytes), in `LOCAL_SCHEMA`."""
+        held = self._held(cids, [UUID(bytes=entry_id) for entry_id in entry_ids])
+        return pl.DataFrame(
+            [(each.key_type, each.entry_id.bytes, each.cid) for each in held], LOCAL_SCHEMA, orient="row"
+        )
+
+    def _held(self, cids: Collection[bytes], entry_ids: Collection[UUID]) -> list[ledger.HeldCid]:
+        return self.database.retrying(
+            lambda connection: ledger.held_at(connection, self.ispb, cids, entry_ids, local_snapshot=self.pg_snapshot),
+            bulk=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OurSets:
+    """Our sets by key type, and the one read of the database that found them."""
+
+    read: LocalSnapshotFacts
+    by_key_type: dict[str, LocalSet]
+
+
+def read_whole(database: Database, ispb: str) -> OurSets:
+    """Return our sets as the table holds them now."""
+    read = retry_transient()(read_snapshot, database, ispb)
+    return OurSets(read, local_sets(read))
+
+
+def carry_from_verified(database: Database, ispb: str) -> OurSets | None:
+    """Return our sets as they are now, carried forward from the last verified ones; None if the table must be read."""
+    states = database.retrying(lambda connection: sync_state.get(connection, ispb))
+    baselines = {name: known for name, state in states.items() if (known := _verified(state))}
+    unknown = ({*states} | {str(name) for name in KeyType}) - {*baselines}
+    if unknown:
+        _log.info("%s: never verified: %s; reading the table whole", ispb, ", ".join(sorted(unknown)))
+        return None
+    return _carry(database, ispb, baselines)
+
+
+def carry_from(database: Database, ispb: str, ours: LocalFacts) -> OurSets | None:
+    """Return our sets as they are now, carried forward from a snapshot; None if the table must be read."""
+    baselines = {
+        name: Baseline(KeyTypeSet(known.entries, known.vsync), known.read_whole_at, ours.pg_snapshot, ours.cluster)
+        for name, known in ours.sets.items()
+    }
+    return _carry(database, ispb, baselines)
+
+
+def _carry(database: Database, ispb: str, baselines: Mapping[str, Baseline]) -> OurSets | None:
+    try:
+        read = retry_transient()(carry_forward, database, ispb, baselines)
+    except LedgerUnusableError as error:
+        _log.warning("%s: the ledger cannot tell what has changed (%s); reading the table whole", ispb, error)
+        return None
+    return OurSets(read, local_sets(read, baselines))
+
+
+def _verified(state: SyncState) -> Baseline | None:
+    if state.verified_vsync is None or state.entries is None or state.read_whole_at is None:
+        return None
+    if state.local_snapshot is None or state.cluster is None:
+        return None
+    whole = xor(state.verified_vsync, vsync(state.excluded_cids))
+    return Baseline(KeyTypeSet(state.entries, whole), state.read_whole_at, state.local_snapshot, state.cluster)
+
+
+def local_sets(read: LocalSnapshotFacts, carried_from: Mapping[str, Baseline] | None = None) -> dict[str, LocalSet]:
+    """Return our sets by key type, as one read of the database found them, or carried them forward."""
     reviewed: dict[str, set[bytes]] = {name: set() for name in read.key_types}
     for item in read.under_review:
         reviewed[item.key_type].add(item.cid)
     return {
-        name: LocalSet(name, held.entries, held.vsync, frozenset(reviewed[name]))
+        name: LocalSet(
+            name,
+            held.entries,
+            held.vsync,
+            carried_from[name].read_whole_at if carried_from else read.taken_at,
+            frozenset(reviewed[name]),
+            carried_from is not None,
+        )
         for name, held in read.key_types.items()
     }
+
+
+def _column(name: str, values: Collection[bytes]) -> pl.LazyFrame:
+    return pl.LazyFrame({name: list(values)}, schema={name: pl.Binary})

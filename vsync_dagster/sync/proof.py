@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import EventLogError
 from vsync_dagster.dict_api.event_log import EventLog, read_events
-from vsync_dagster.local_db.database import Database, retry_transient
-from vsync_dagster.local_db.snapshot import read_snapshot
+from vsync_dagster.local_db.database import Database
 from vsync_dagster.reconcile.set_events import vsyncs_since
-from vsync_dagster.reconcile.status import Proof
+from vsync_dagster.reconcile.status import Proof, SyncType
 from vsync_dagster.sync.clocks import DictClock
 from vsync_dagster.sync.dict_set import OVERLAP, set_events
-from vsync_dagster.sync.local_sets import local_sets
+from vsync_dagster.sync.facts import LocalFacts
+from vsync_dagster.sync.local_sets import OurSets, carry_from, read_whole
 from vsync_dagster.sync.verdicts import record_verdicts
 from vsync_dagster.sync.verification import LocalSet, Verdict, verify_once
 
@@ -25,11 +25,16 @@ _ATTEMPTS = 3
 
 @dataclass(slots=True)
 class Prover:
-    """Proves one participant's key types, and remembers every set that it asked about."""
+    """Proves one participant's key types, and remembers every set that it asked about.
+
+    A FULL sync proves what the table holds; an INCREMENTAL one carries the sets that it compared, `compared`, forward
+    over what has changed since.
+    """
 
     client: DictClient
     database: Database
     ispb: str
+    compared: LocalFacts
     lag: float
     sleep: Callable[[float], None]
     _seen: dict[str, list[tuple[datetime, LocalSet]]] = field(default_factory=dict)
@@ -54,15 +59,21 @@ class Prover:
     def _ask(self, key_types: Collection[str]) -> dict[str, Verdict]:
         if not key_types:
             return {}
-        read = retry_transient()(read_snapshot, self.database, self.ispb)
-        sets = local_sets(read)
+        ours = self._ours()
+        read, sets = ours.read, ours.by_key_type
         verdicts = {name: verify_once(self.client, sets[name]) for name in key_types}
         answered_at = max(verdict.answered_at for verdict in verdicts.values())
         read_at = DictClock.seen_by(answered_at, self.database).of_dict(read.taken_at)
         for name in key_types:
             self._seen.setdefault(name, []).append((read_at, sets[name]))
-        record_verdicts(self.database, self.ispb, verdicts.values(), read.pg_snapshot, read.cluster)
+        record_verdicts(self.database, self.ispb, verdicts.values(), sets, read.pg_snapshot, read.cluster)
         return verdicts
+
+    def _ours(self) -> OurSets:
+        carried = None
+        if self.compared.sync_type is SyncType.INCREMENTAL:
+            carried = carry_from(self.database, self.ispb, self.compared)
+        return carried or read_whole(self.database, self.ispb)
 
     def _by_event_chain(self, verdict: Verdict, since: datetime) -> Verdict:
         if verdict.ok:

@@ -19,8 +19,9 @@ from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.plan import Plan
 from vsync_dagster.reconcile.status import Proof, Source, Status, SyncType, decide
 from vsync_dagster.sync.repair import PENDING
+from vsync_dagster.sync.verification import LocalSet
 
-_KEY_TYPE_FIELDS = ("entries", "before", "source", "after", "proof", "under_review")
+_KEY_TYPE_FIELDS = ("entries", "computed_from", "read_whole_at", "before", "source", "after", "proof", "under_review")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +57,28 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class KeyTypeOutcome:
-    """One key type, from DICT's first verdict to its last."""
+    """One key type, from DICT's first verdict to its last, which is about `ours`."""
 
-    entries: int
+    ours: LocalSet
     before: Proof | None
     source: Source
     after: Proof | None
-    under_review: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the report says of the key type; `proof` tells which of its VSyncs was proved."""
+        """Return what the report says of the key type.
+
+        `proof` tells which of its VSyncs was proved. `computed_from` is TABLE, or LEDGER where the set was carried
+        forward since `read_whole_at`: DICT's OK then proves the ledger right, and the table as far as the ledger tells.
+        """
         return {
-            "entries": self.entries,
+            "entries": self.ours.entries,
+            "computed_from": "LEDGER" if self.ours.carried else "TABLE",
+            "read_whole_at": self.ours.read_whole_at.isoformat(),
             "before": _verdict(self.before),
             "source": self.source.value,
             "after": _verdict(self.after),
             "proof": self.after and self.after.value,
-            "under_review": self.under_review,
+            "under_review": len(self.ours.under_review),
         }
 
 
@@ -104,7 +110,7 @@ def build_report(
         **run.fields(),
         status=decide(left_undone=failed + planned + pending, proved=verified).value,
         error_message=_left_undone(failed, planned, pending, key_types, resume_at),
-        entries_synced=sum(outcome.entries for outcome in key_types.values()),
+        entries_synced=sum(outcome.ours.entries for outcome in key_types.values()),
         entries_created=done["CREATE", "APPLIED"],
         entries_updated=done["UPDATE", "APPLIED"],
         entries_deleted=done["REVIEW", "APPLIED"],

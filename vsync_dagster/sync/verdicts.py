@@ -5,11 +5,18 @@ from datetime import datetime
 
 from vsync_dagster.local_db import sync_state
 from vsync_dagster.local_db.database import Connection, Database
-from vsync_dagster.sync.verification import Verdict
+from vsync_dagster.sync.verification import LocalSet, Verdict
 
 
-def record_verdicts(database: Database, ispb: str, verdicts: Iterable[Verdict], pg_snapshot: str, cluster: str) -> None:
-    """Record that DICT answered, and for each OK to which VSync and in which snapshot of our database it was true."""
+def record_verdicts(
+    database: Database,
+    ispb: str,
+    verdicts: Iterable[Verdict],
+    sets: Mapping[str, LocalSet],
+    pg_snapshot: str,
+    cluster: str,
+) -> None:
+    """Record that DICT answered, and for each OK to which of our sets and in which snapshot of our database."""
     verdicts = list(verdicts)
 
     def write(connection: Connection) -> None:
@@ -25,6 +32,8 @@ def record_verdicts(database: Database, ispb: str, verdicts: Iterable[Verdict], 
                     local_snapshot=pg_snapshot,
                     cluster=cluster,
                     excluded_cids=sorted(verdict.taken_out),
+                    entries=sets[verdict.key_type].entries,
+                    read_whole_at=sets[verdict.key_type].read_whole_at,
                 )
 
     database.retrying(write)

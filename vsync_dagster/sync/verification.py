@@ -11,12 +11,18 @@ from vsync_dagster.reconcile.vsync import vsync, xor
 
 @dataclass(frozen=True, slots=True)
 class LocalSet:
-    """Our CID set of one key type at one moment: its size, its VSync, and those of its CIDs that are under review."""
+    """Our CID set of one key type at one moment: its size, its VSync, and those of its CIDs that are under review.
+
+    `read_whole_at` is when the table was last read whole for it; `carried` tells that this was not now, and that the
+    set was carried forward since over the ledger of CIDs that came and went.
+    """
 
     key_type: str
     entries: int
     vsync: bytes
+    read_whole_at: datetime
     under_review: frozenset[bytes] = frozenset()
+    carried: bool = False
 
     def candidates(self) -> list[tuple[Proof, bytes]]:
         """Return the VSyncs to ask about, in order, and what an OK to each proves.

@@ -8,12 +8,16 @@ from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123_000, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-VERIFIED = SyncState("CPF", NOON, b"\x01" * 32, [b"\x02" * 32, b"\x03" * 32], "10:20:10,14", "77/1", None, NOON)
+VERIFIED = SyncState(
+    "CPF", NOON, b"\x01" * 32, [b"\x02" * 32, b"\x03" * 32], 5, NOON - HOUR, "10:20:10,14", "77/1", None, NOON
+)
 
 
 def record(conn: Connection, state: SyncState) -> None:
     assert state.verified_at is not None
     assert state.verified_vsync is not None
+    assert state.entries is not None
+    assert state.read_whole_at is not None
     sync_state.record_verified(
         conn,
         ISPB,
@@ -23,6 +27,8 @@ def record(conn: Connection, state: SyncState) -> None:
         local_snapshot=state.local_snapshot or "",
         cluster=state.cluster or "",
         excluded_cids=state.excluded_cids,
+        entries=state.entries,
+        read_whole_at=state.read_whole_at,
     )
 
 
@@ -38,7 +44,7 @@ def test_a_verification_comes_back_as_it_was(conn: Connection) -> None:
 
 def test_a_later_verification_replaces_all_of_it(conn: Connection) -> None:
     record(conn, VERIFIED)
-    later = SyncState("CPF", NOON + HOUR, b"\x09" * 32, [], "30:30:", "77/2", None, NOON + HOUR)
+    later = SyncState("CPF", NOON + HOUR, b"\x09" * 32, [], 0, NOON, "30:30:", "77/2", None, NOON + HOUR)
     record(conn, later)
     record(conn, VERIFIED)
     assert sync_state.get(conn, ISPB) == {"CPF": later}
@@ -48,7 +54,7 @@ def test_answers_and_positions_never_go_back(conn: Connection) -> None:
     for moment in (NOON, NOON + HOUR, NOON - HOUR):
         sync_state.record_answered(conn, ISPB, "CPF", moment)
         sync_state.record_log_position(conn, ISPB, "EVP", moment)
-    unknown = SyncState("CPF", None, None, [], None, None, None, NOON + HOUR)
+    unknown = SyncState("CPF", None, None, [], None, None, None, None, None, NOON + HOUR)
     assert sync_state.get(conn, ISPB) == {
         "CPF": unknown,
         "EVP": replace(unknown, key_type="EVP", log_read_to=NOON + HOUR, answered_at=None),
