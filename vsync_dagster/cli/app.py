@@ -5,6 +5,7 @@ import sys
 import click
 
 from vsync_dagster.cli.chain import verify_chain
+from vsync_dagster.cli.console import console
 from vsync_dagster.cli.data import migrate, participants, reports
 from vsync_dagster.cli.demo import demo, dev
 from vsync_dagster.cli.keys import keys
@@ -47,7 +48,21 @@ def cli() -> None:
     """
 
 
-for command in (demo, dev, migrate, roles, keys, participants, sync, verify, reports, review, outbox, simulator):
+for command in (
+    demo,
+    dev,
+    migrate,
+    roles,
+    keys,
+    participants,
+    sync,
+    verify,
+    reports,
+    review,
+    console,
+    outbox,
+    simulator,
+):
     cli.add_command(command)
 reports.add_command(verify_chain)
 

@@ -58,7 +58,9 @@ def show(item_id: UUID, as_json: bool) -> None:
     click.echo(f"  suggestion: {suggestion.decision.lower()}")
     for step in steps:
         told = " ".join(str(part) for part in (step.step, step.decision, step.ask_again_on, step.assignee) if part)
-        click.echo(f"{step.done_at:%Y-%m-%d %H:%M:%SZ}  {step.done_by}  {told}: {step.reason}")
+        click.echo(
+            f"{step.done_at:%Y-%m-%d %H:%M:%SZ}  {step.done_by}  {told}{f': {step.reason}' if step.reason else ''}"
+        )
 
 
 @review.command()
@@ -124,7 +126,7 @@ def _values(item: OpenItem) -> dict[str, Any]:
     return values | {
         "key": values.pop("masked_key"),
         "suggestion": suggestion.decision,
-        "facts": list(suggestion.facts),
+        "facts": [str(fact) for fact in suggestion.facts],
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -35,6 +36,24 @@ class Database:
     def __post_init__(self) -> None:
         if not self.url.startswith(("postgresql://", "postgres://")) or not _is_conninfo(self.url):
             raise PermanentError("VSYNC_DATABASE_URL is not a URL such as postgresql://user:password@host:5432/name")
+
+    def as_person(self, name: str, password: str) -> "Database":
+        """Return the same database as a person connects to it, by a password that the server must ask for.
+
+        Nothing of the URL's own login is left: a server that lets it in without a password (trust, peer, a client
+        certificate) lets nobody else in by its side.
+
+        Raises:
+            PermanentError: name or password are empty, or cannot be sent.
+        """
+        if not name or not password or "\0" in name + password:
+            # An empty one would be looked for in PGPASSWORD and ~/.pgpass.
+            raise PermanentError("a person logs in with a name and a password")
+        known = conninfo_to_dict(self.url)
+        person = {"user": name, "password": password, "dbname": known.get("dbname") or known.get("user")}
+        chosen = {**known, **person, "require_auth": "password,md5,scram-sha-256"}
+        parameters = urlencode({key: value for key, value in chosen.items() if value is not None}, quote_via=quote)
+        return Database(f"postgresql:///?{parameters}")
 
     @contextmanager
     def connect(self, *, bulk: bool = False) -> Iterator[Connection]:

@@ -49,7 +49,14 @@ class Decision(StrEnum):
 
 
 class DecisionRefusedError(RefusedError):
-    """Nothing was written: the item, the row or the person is not what the decision needs."""
+    """Nothing was written: the item, the row or the person is not what the decision needs.
+
+    `outcome` is the name of what was wrong, such as SAME_PERSON.
+    """
+
+    def __init__(self, outcome: str) -> None:
+        super().__init__(_REFUSALS[outcome])
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +141,4 @@ def _call(conn: Connection, query: str, parameters: list[Any]) -> None:
     row = conn.execute(query.encode(), parameters).fetchone()
     outcome = str(row and row[0])
     if outcome != "DONE":
-        raise DecisionRefusedError(_REFUSALS[outcome])
+        raise DecisionRefusedError(outcome)

@@ -14,6 +14,7 @@ from vsync_dagster.reconcile.errors import PermanentError, TransientError, Vsync
 # Not OperationalErrors for psycopg, and yet they pass: a standby that is about to be promoted, and the server's
 # own limits on idle and on long transactions.
 _PASSING_STATES = frozenset({"25006", "25P03", "25P04"})
+_INSUFFICIENT_PRIVILEGE = "42501"
 _UNDEFINED_STATES = frozenset({"42P01", "42703", "42883", "42704", "3F000"})
 
 
@@ -23,6 +24,10 @@ class DatabaseUnavailableError(TransientError):
 
 class DatabaseError(PermanentError):
     """The server refuses a statement, and would refuse it again."""
+
+
+class NotAllowedError(DatabaseError):
+    """The login lacks the right to do it."""
 
 
 @contextmanager
@@ -49,7 +54,8 @@ def describe(error: psycopg.Error) -> VsyncError:
     """Return the error of ours that says the same, without personal data."""
     where = _where(error)
     if not is_transient(error):
-        return DatabaseError(f"the database refuses a statement{where}: {_advice(error.sqlstate or '')}")
+        kind = NotAllowedError if error.sqlstate == _INSUFFICIENT_PRIVILEGE else DatabaseError
+        return kind(f"the database refuses a statement{where}: {_advice(error.sqlstate or '')}")
     if error.sqlstate is None:
         return DatabaseUnavailableError(
             "no connection to the database: check that the server of VSYNC_DATABASE_URL runs and lets this user in"
@@ -70,7 +76,7 @@ def _where(error: psycopg.Error) -> str:
 def _advice(sqlstate: str) -> str:
     if sqlstate in _UNDEFINED_STATES:
         return "run `vsync migrate`"
-    if sqlstate == "42501":
+    if sqlstate == _INSUFFICIENT_PRIVILEGE:
         return "grant this role the right to do it"
     if sqlstate.startswith(("22", "23")):
         return "the data breaks a rule of the schema; the server's log shows the row"

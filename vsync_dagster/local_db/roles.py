@@ -9,6 +9,11 @@ COMPLIANCE = "vsync_compliance"
 AUDITOR = "vsync_auditor"
 RETENTION = "vsync_retention"
 
+_HELD = """
+select rolname from pg_roles where rolname = any(%s) and pg_has_role(session_user, oid, 'usage')
+    and not (select rolsuper from pg_roles where rolname = session_user)
+"""
+
 
 def sql() -> bytes:
     """Return the statements that make the roles and grant their rights."""
@@ -22,3 +27,9 @@ def apply(conn: Connection) -> None:
     this database.
     """
     conn.execute(sql())
+
+
+def held(conn: Connection) -> frozenset[str]:
+    """Return which of the roles were granted to the connection's login; to a superuser, who has all rights, none."""
+    names = [APPLICATION, COMPLIANCE, AUDITOR, RETENTION]
+    return frozenset(name for (name,) in conn.execute(_HELD, [names]))

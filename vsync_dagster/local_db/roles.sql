@@ -51,7 +51,7 @@ revoke all on
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
 revoke all on function
     review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text),
-    run_evidence(text), review_item_digest(uuid)
+    review_show_key(uuid), run_evidence(text), review_item_digest(uuid)
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
 
 
@@ -91,7 +91,6 @@ grant select on
     evidence_chains,
     fix_details,
     fixes,
-    manual_review_queue,
     mass_changes,
     outbox,
     participants,
@@ -103,11 +102,8 @@ to vsync_compliance;
 grant execute on function
     review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text)
 to vsync_compliance;
--- Verifying the chains.
-grant execute on function run_evidence(text), review_item_digest(uuid) to vsync_compliance, vsync_auditor;
--- Whether a row still is what was put up for review, without the owner's data.
-grant select (entry_id, key_type, participant_ispb, cid, status, created_at, updated_at, deleted_at) on entries
-to vsync_compliance;
+-- The only road to a key, and the trail tells who took it.
+grant execute on function review_show_key(uuid) to vsync_compliance;
 
 
 -- vsync_auditor: reads what was done and how it was proved, and no key.
@@ -131,10 +127,18 @@ grant select on
 to vsync_auditor;
 -- That there are details, and their digests; not what to decrypt.
 grant select (run_id, participant_ispb, kind, cid, key_id, digest, created_at) on fix_details to vsync_auditor;
+
+
+-- Both: the review queue without its keys, and whether a row still is what was put up, without the owner's data.
+
 grant select (
-    id, entry_id, participant_ispb, key_type, cid, reason, status, evidence, run_id, reviewed_by, reviewed_at,
-    action_taken, created_at
-) on manual_review_queue to vsync_auditor;
+    id, entry_id, participant_ispb, key_type, masked_key, cid, reason, status, evidence, run_id, decision,
+    ask_again_on, assignee, reviewed_by, reviewed_at, action_taken, created_at
+) on manual_review_queue to vsync_compliance, vsync_auditor;
+grant select (entry_id, key_type, participant_ispb, cid, status, created_at, updated_at, deleted_at) on entries
+to vsync_compliance, vsync_auditor;
+-- Verifying the chains.
+grant execute on function run_evidence(text), review_item_digest(uuid) to vsync_compliance, vsync_auditor;
 
 
 -- vsync_retention: deletes what is older than it must be kept.

@@ -1,7 +1,7 @@
 """What the evidence about a key that only we hold says, and which decision it suggests. A person decides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,11 +10,23 @@ _FRESH = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """A sentence with its values apart, so that it can be told in another language; `str` tells it in English."""
+
+    sentence: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return the sentence with its values in it."""
+        return self.sentence.format(**self.values)
+
+
+@dataclass(frozen=True, slots=True)
 class Suggestion:
     """A decision's name, and the facts that speak for it, one sentence each; nothing personal."""
 
     decision: str
-    facts: tuple[str, ...]
+    facts: tuple[Fact, ...]
 
 
 def suggest(evidence: Mapping[str, Any], created_at: datetime | None, put_up_at: datetime) -> Suggestion:
@@ -27,16 +39,22 @@ def suggest(evidence: Mapping[str, Any], created_at: datetime | None, put_up_at:
         put_up_at: when the item was put up for review.
     """
     removed_at = evidence.get("dict_removed_at")
-    facts = [f"DICT's log says REMOVED at {removed_at}" if removed_at else "DICT's log does not tell of a removal"]
+    facts = [
+        Fact("DICT's log says REMOVED at {time}", {"time": removed_at})
+        if removed_at
+        else Fact("DICT's log does not tell of a removal")
+    ]
     if created_at is not None:
-        facts.append(f"created here {_age(put_up_at - created_at)} before it was put up for review")
+        facts.append(_age(put_up_at - created_at))
     if evidence.get("second_look_at"):
-        correlation = evidence.get("second_look_correlation_id") or "none"
-        facts.append(
-            f"DICT answered {evidence.get('second_look')} at {evidence['second_look_at']}, CorrelationId {correlation}"
-        )
+        answer = {
+            "answer": evidence.get("second_look"),
+            "time": evidence["second_look_at"],
+            "correlation": evidence.get("second_look_correlation_id") or "-",
+        }
+        facts.append(Fact("DICT answered {answer} at {time}, CorrelationId {correlation}", answer))
     if evidence.get("second_look") == "NOT_OURS":
-        facts.append("DICT tells nothing of this CID to us: it may be another participant's")
+        facts.append(Fact("DICT tells nothing of this CID to us: it may be another participant's"))
     return Suggestion(_decision(evidence, created_at, put_up_at), tuple(facts))
 
 
@@ -48,6 +66,8 @@ def _decision(evidence: Mapping[str, Any], created_at: datetime | None, put_up_a
     return "INVESTIGATE"
 
 
-def _age(age: timedelta) -> str:
+def _age(age: timedelta) -> Fact:
     minutes = int(age.total_seconds() // 60)
-    return f"{minutes} minutes" if abs(minutes) < 120 else f"{minutes // 60} hours"
+    if abs(minutes) < 120:
+        return Fact("created here {minutes} minutes before it was put up for review", {"minutes": minutes})
+    return Fact("created here {hours} hours before it was put up for review", {"hours": minutes // 60})

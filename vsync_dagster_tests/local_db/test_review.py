@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from vsync_dagster.local_db import fixes, review
+from vsync_dagster.local_db import chains, decisions, fixes, review
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.fixes import FixResult
 from vsync_dagster.local_db.review import ReviewItem, UnderReview
@@ -120,3 +120,38 @@ def test_many_items_keep_their_order(conn: Connection) -> None:
     assert [result.outcome for result in results] == ["APPLIED"] * 10 + ["MOVED"] + ["APPLIED"] * 10
     assert [result.entry_id for result in results[11:]] == [queued.entry_id for queued in items[10:]]
     assert review.queue(conn, RUN, ISPB, []) == []
+
+
+@pytest.mark.parametrize(
+    ("key_type", "key", "masked"),
+    [
+        ("CPF", "12345678901", "*********01"),
+        ("CNPJ", "12345678000195", "************95"),
+        ("PHONE", "+5511987654321", "************21"),
+        ("EVP", "123e4567-e89b-42d3-a456-426614174000", "*" * 34 + "00"),
+        ("EMAIL", "fulano@example.com", "f***@e***.com"),
+        ("EMAIL", "fulano@mail.example.com.br", "f***@m***.br"),
+        ("EMAIL", "a@b", "***@***"),
+        ("EMAIL", "a@b.com", "***@***.com"),
+        ("EMAIL", "fulano@localhost", "f***@l***"),
+        ("EMAIL", '"a@home"@example.com', '"***@e***.com'),
+        ("EMAIL", "fulano@", "f***@***"),
+        ("EMAIL", "not-an-address", "************ss"),
+        ("SOMETHING_NEW", "abcdef", "****ef"),
+        ("CPF", "1234", "****"),
+        ("CPF", "", ""),
+    ],
+)
+def test_masked_keys(conn: Connection, key_type: str, key: str, masked: str) -> None:
+    assert value(conn, "select mask_key(%s, %s)", [key_type, key]) == masked
+
+
+def test_whoever_sees_a_key_is_told_of_in_the_trail(conn: Connection) -> None:
+    review.queue(conn, RUN, ISPB, [item(conn, 1)])
+    [found] = review.open_items(conn)
+    assert review.show_key(conn, found.id) == make_entry(1).key
+    seen = decisions.trail(conn, found.id)[-1]
+    assert (seen.step, seen.reason, seen.done_by) == ("KEY_SHOWN", None, value(conn, "select session_user"))
+    assert review.show_key(conn, UUID(int=1)) is None
+    conn.commit()
+    assert list(chains.verify(conn)) == []

@@ -132,6 +132,7 @@ def test_the_roles_log_in_nowhere_and_own_nothing(database: Database) -> None:
         "drop table sync_reports",
         "set session_replication_role = replica",
         "update schema_migrations set version = 0",
+        "select review_show_key(id) from manual_review_queue",
     ],
 )
 def test_what_the_application_may_not_do(application: Database, statement: str) -> None:
@@ -149,6 +150,8 @@ def test_nobody_makes_an_applied_fix_unmade(filled: Database, application: Datab
     "statement",
     [
         "select key from entries",
+        "select key from manual_review_queue",
+        "select * from manual_review_queue",
         "select owner_name from entries",
         "select request_id from entries",
         "select * from looked_up_entries",
@@ -182,12 +185,13 @@ def test_compliance_reads_the_review_queue(compliance: Database) -> None:
     "statement",
     [
         "select * from entries",
-        "select cid from entries",
+        "select key from entries",
         "select * from looked_up_entries",
         "select * from fix_details",
         "select ciphertext from fix_details",
         "select * from manual_review_queue",
         "select key from manual_review_queue",
+        "select review_show_key(id) from manual_review_queue",
         "update manual_review_queue set status = 'KEPT'",
         "insert into sync_reports select * from sync_reports",
         "delete from sync_reports",
@@ -207,10 +211,19 @@ def test_the_auditor_reads_reports_and_their_evidence(auditor: Database) -> None
         assert reports.get(conn, UUID(int=1)) == REPORT
         assert fixes.outcomes(conn, RUN, ISPB) == {("CREATE", "APPLIED"): 1, ("REVIEW", "APPLIED"): 1}
         assert [len(digest) for (digest,) in rows(conn, "select digest from fix_details")] == [32]
-        assert rows(conn, "select cid, status from manual_review_queue") == [(ENTRY.cid(), "PENDING")]
+        [item] = review.open_items(conn)
+        assert (item.cid, item.masked_key, item.current) == (ENTRY.cid(), "*********01", True)
 
 
 def test_retention_begins_with_nothing(filled: Database) -> None:
     with login_with(filled, roles.RETENTION) as login:
         assert_refused(login, "delete from entries")
         assert_refused(login, "select * from entries")
+
+
+@pytest.mark.parametrize("role", ALL)
+def test_a_login_knows_which_role_it_has(database: Database, role: str) -> None:
+    with login_with(database, role) as login, login.connect() as conn:
+        assert roles.held(conn) == {role}
+    with database.connect() as conn:
+        assert roles.held(conn) == frozenset(), "a superuser"
