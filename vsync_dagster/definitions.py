@@ -10,7 +10,8 @@ from vsync_dagster.assets.discrepancies import discrepancies
 from vsync_dagster.assets.local_snapshot import local_snapshot
 from vsync_dagster.assets.sync_report import sync_report
 from vsync_dagster.jobs import sync_job
-from vsync_dagster.resources import DictApi, EventBroker, LocalDatabase, Snapshots, SyncSettings
+from vsync_dagster.resources import AlertTargets, DictApi, EventBroker, LocalDatabase, Snapshots, SyncSettings
+from vsync_dagster.sensors.alert_relay import alert_relay
 from vsync_dagster.sensors.outbox_relay import outbox_relay
 
 
@@ -19,12 +20,13 @@ def build_definitions(resource_overrides: Mapping[str, object] | None = None) ->
     return dg.Definitions(
         assets=[local_snapshot, bacen_snapshot, discrepancies, applied_fixes, sync_report],
         jobs=[sync_job],
-        sensors=[outbox_relay],
+        sensors=[alert_relay, outbox_relay],
         resources={
             "local_database": LocalDatabase(),
             "dict_api": DictApi(),
             "snapshots": Snapshots(),
             "event_broker": EventBroker(),
+            "alert_targets": AlertTargets(),
             "settings": SyncSettings(),
             **(resource_overrides or {}),
         },

@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -15,6 +16,7 @@ DEFAULT_TOPIC = "persistent://public/default/dict-events"
 DAGSTER_SCHEMA = "dagster"
 _KEY_BYTES = 32
 _BUDGET_WAIT_SECONDS = 3_600
+_ALERT_REPEAT_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +88,49 @@ class Environment:
     @property
     def pulsar_url(self) -> str | None:
         """`VSYNC_PULSAR_URL`: the broker; without one, events stay in the outbox."""
-        name = "VSYNC_PULSAR_URL"
-        return self._url(name, ("pulsar", "pulsar+ssl"), "pulsar://host:6650") if self.variables.get(name) else None
+        return self._optional_url("VSYNC_PULSAR_URL", ("pulsar", "pulsar+ssl"), "pulsar://host:6650")
 
     @property
     def pulsar_topic(self) -> str:
         """`VSYNC_PULSAR_TOPIC`: the topic of all events."""
         return self.variables.get("VSYNC_PULSAR_TOPIC") or DEFAULT_TOPIC
+
+    @property
+    def alert_urls(self) -> list[tuple[str, str]]:
+        """`VSYNC_ALERT_URLS`: severity and apprise URL of each target, such as `critical=slack://…,warning=mailto://…`.
+
+        A comma parts two targets only before a severity, since URLs may hold commas too.
+        """
+        value = self.variables.get("VSYNC_ALERT_URLS", "").strip()
+        entries = re.split(r"[,\s]+(?=[a-z]+=[a-z0-9]+://)", value) if value else []
+        # Not quoted in any error: each is a secret.
+        return [(severity, url) for severity, _, url in (entry.partition("=") for entry in entries)]
+
+    @property
+    def alert_repeat(self) -> timedelta:
+        """`VSYNC_ALERT_REPEAT_HOURS`: when an alert that still stands is told again; default 24."""
+        name = "VSYNC_ALERT_REPEAT_HOURS"
+        value = self.variables.get(name) or str(_ALERT_REPEAT_HOURS)
+        if not re.fullmatch("[1-9][0-9]{0,4}", value):
+            raise EnvironmentVariableError(f"{name} is malformed; it is a number of hours, such as 24")
+        return timedelta(hours=int(value))
+
+    @property
+    def alertmanager_url(self) -> str | None:
+        """`VSYNC_ALERTMANAGER_URL`: an Alertmanager that is told of alerts too."""
+        return self._optional_url("VSYNC_ALERTMANAGER_URL", ("http", "https"), "http://host:9093")
+
+    @property
+    def dagster_url(self) -> str | None:
+        """`VSYNC_DAGSTER_URL`: where people reach Dagster's UI, for the links in alerts."""
+        return self._optional_url("VSYNC_DAGSTER_URL", ("http", "https"), "https://dagster.example")
+
+    def run_link(self, run_id: str) -> str | None:
+        """Return the URL of a run in Dagster's UI; None where nobody said where that is."""
+        return f"{self.dagster_url.rstrip('/')}/runs/{run_id}" if self.dagster_url else None
+
+    def _optional_url(self, name: str, schemes: tuple[str, ...], example: str) -> str | None:
+        return self._url(name, schemes, example) if self.variables.get(name) else None
 
     def _url(self, name: str, schemes: tuple[str, ...], example: str) -> str:
         value = self.variables.get(name)

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import Field
 
+from vsync_dagster.alerts import relay as alerts
+from vsync_dagster.alerts.targets import read_targets
 from vsync_dagster.environment import Environment
 from vsync_dagster.events.relay import RelayResult, relay
 from vsync_dagster.local_db.database import Database
@@ -81,6 +83,15 @@ class EventBroker(dg.ConfigurableResource[None]):
             timeout=5,
             enough=lambda: time.monotonic() > end,
         )
+
+
+class AlertTargets(dg.ConfigurableResource[None]):
+    """Whom alerts are told (`VSYNC_ALERT_URLS`, `VSYNC_ALERTMANAGER_URL`)."""
+
+    def relay(self, database: Database, seconds: float) -> alerts.RelayResult | None:
+        """Tell each target what waits for it, for so many seconds at most; None without a target."""
+        targets = read_targets(environment())
+        return alerts.relay(database, targets, seconds=seconds) if targets else None
 
 
 class SyncSettings(dg.ConfigurableResource[None]):

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from vsync_dagster.cli.alerts import alerts
 from vsync_dagster.cli.chain import verify_chain
 from vsync_dagster.cli.console import console
 from vsync_dagster.cli.data import migrate, participants, reports
@@ -45,6 +46,12 @@ def cli() -> None:
       VSYNC_DICT_DOWNLOAD_HOSTS      where CID files may come from; default the host of VSYNC_DICT_URL
       VSYNC_DICT_DOWNLOAD_BASE       the host that CID file URLs are rewritten to
       VSYNC_DICT_INSECURE            1 to verify nothing, for a DICT on this machine
+
+    \b
+      VSYNC_ALERT_URLS               whom to tell of alerts: critical=slack://…,warning=mailto://…
+      VSYNC_ALERT_REPEAT_HOURS       when what still stands is told again, default 24
+      VSYNC_ALERTMANAGER_URL         an Alertmanager that is told too
+      VSYNC_DAGSTER_URL              where people reach Dagster's UI, for links
     """
 
 
@@ -61,6 +68,7 @@ for command in (
     review,
     console,
     outbox,
+    alerts,
     simulator,
 ):
     cli.add_command(command)

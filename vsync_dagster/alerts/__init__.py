@@ -1,0 +1,1 @@
+"""Telling people of alerts: the targets, and the relay from the queue to each of them."""

@@ -1,0 +1,167 @@
+"""Where alerts are told: a service that `apprise` knows (Slack, Teams, mail, PagerDuty, a webhook), or Alertmanager.
+
+A target's address is a secret. It is in no error, no log and no name: `apprise` and `urllib3` quote parts of it in
+their logs, which are therefore not heard.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import apprise
+import httpx
+
+from vsync_dagster.environment import Environment
+from vsync_dagster.local_db.alert_targets import Message
+from vsync_dagster.local_db.alerts import Severity
+from vsync_dagster.reconcile.errors import EnvironmentVariableError, TransientError
+
+logging.getLogger("apprise").disabled = True
+logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+ALERTMANAGER = "alertmanager"
+_TIMEOUT_S = 10.0
+# Alertmanager takes an alert for resolved that it has not heard of for so long: longer than a deployment takes.
+_ALERTMANAGER_VALID = timedelta(minutes=15)
+_ALERTMANAGER_REPEAT = timedelta(minutes=1)
+_NOTIFY_TYPES: Mapping[Severity, apprise.NotifyType] = {
+    Severity.INFO: apprise.NotifyType.INFO,
+    Severity.WARNING: apprise.NotifyType.WARNING,
+    Severity.CRITICAL: apprise.NotifyType.FAILURE,
+}
+_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+
+
+class TargetError(TransientError):
+    """A target did not take a message. `reason` tells nothing of its address."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(f"the alert target {target} did not take a message: {reason}; it is tried again later")
+        self.reason = reason
+
+
+class Target(Protocol):
+    """Somebody to tell. `name` says nothing of the address, `batch` is how many messages one call takes."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def minimum(self) -> Severity: ...
+    @property
+    def repeat(self) -> timedelta: ...
+    @property
+    def batch(self) -> int: ...
+
+    def tell(self, messages: Sequence[Message]) -> None:
+        """Tell the messages, in their order.
+
+        Raises:
+            TargetError: they were not taken.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class AppriseTarget:
+    """A service that `apprise` knows by its URL."""
+
+    name: str
+    minimum: Severity
+    repeat: timedelta
+    _service: apprise.Apprise = field(repr=False)
+    batch: int = 1
+
+    def tell(self, messages: Sequence[Message]) -> None:
+        """Tell the messages, one notification each."""
+        for message in messages:
+            kind = apprise.NotifyType.SUCCESS if message.is_recovery else _NOTIFY_TYPES[message.raised.alert.severity]
+            if not self._service.notify(body=_body(message), title=_title(message), notify_type=kind):
+                raise TargetError(self.name, "NotTaken")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertmanagerTarget:
+    """Alertmanager, which must hear of an alert again and again for as long as it stands.
+
+    Source: Alertmanager's OpenAPI v2, `POST /alerts`.
+    """
+
+    _url: str = field(repr=False)
+    name: str = ALERTMANAGER
+    minimum: Severity = Severity.INFO
+    repeat: timedelta = _ALERTMANAGER_REPEAT
+    batch: int = 500
+
+    def tell(self, messages: Sequence[Message]) -> None:
+        """Post all messages at once."""
+        alerts = [_posted(message, datetime.now(UTC)) for message in messages]
+        try:
+            answer = httpx.post(f"{self._url.rstrip('/')}/api/v2/alerts", json=alerts, timeout=_TIMEOUT_S)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise TargetError(self.name, type(error).__name__) from None
+        if not answer.is_success:
+            raise TargetError(self.name, f"HTTP {answer.status_code}")
+
+
+def read_targets(variables: Environment) -> list[Target]:
+    """Return the targets that the environment names.
+
+    Raises:
+        EnvironmentVariableError: one is malformed; the text does not quote it.
+    """
+    targets: list[Target] = [
+        _apprise_target(number, severity, url, variables.alert_repeat)
+        for number, (severity, url) in enumerate(variables.alert_urls, 1)
+    ]
+    if variables.alertmanager_url:
+        targets.append(AlertmanagerTarget(variables.alertmanager_url))
+    if len({target.name for target in targets}) < len(targets):
+        raise EnvironmentVariableError("VSYNC_ALERT_URLS names a target twice; name it once, with its lowest severity")
+    return targets
+
+
+def _apprise_target(number: int, severity: str, url: str, repeat: timedelta) -> Target:
+    service = apprise.Apprise()
+    if severity not in set(Severity) or not service.add(url):
+        raise EnvironmentVariableError(
+            f"VSYNC_ALERT_URLS is malformed at its entry {number}; it looks like critical=slack://…,warning=mailto://…,"
+            " with the URLs of apprise"
+        )
+    # Without a password: a new one does not make it another target, and nothing here helps to guess it.
+    digest = hashlib.sha256(_PASSWORD.sub(r"\1@", url).encode()).hexdigest()
+    return AppriseTarget(f"{url.split('://')[0]}-{digest[:8]}", Severity(severity), repeat, service)
+
+
+def _title(message: Message) -> str:
+    state = "resolved" if message.is_recovery else message.raised.alert.severity
+    return f"[{state}] {message.raised.alert.title}"
+
+
+def _body(message: Message) -> str:
+    raised = message.raised
+    since = f"since {raised.raised_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if raised.resolved_at:
+        since += f", until {raised.resolved_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if raised.times_raised > 1:
+        since += f", raised {raised.times_raised} times"
+    return "\n".join(part for part in (raised.alert.text, f"{raised.alert.name}, {since}", raised.alert.link) if part)
+
+
+def _posted(message: Message, now: datetime) -> dict[str, object]:
+    raised, alert = message.raised, message.raised.alert
+    posted: dict[str, object] = {
+        "labels": {
+            **alert.labels,
+            "alertname": alert.name,
+            "severity": alert.severity,
+            "fingerprint": alert.fingerprint,
+            "source": "vsync",
+        },
+        "annotations": {"summary": alert.title, "description": alert.text},
+        "startsAt": raised.raised_at.isoformat(),
+        "endsAt": (raised.resolved_at or now + _ALERTMANAGER_VALID).isoformat(),
+    }
+    return posted | ({"generatorURL": alert.link} if alert.link else {})

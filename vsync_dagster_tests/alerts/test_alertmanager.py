@@ -1,0 +1,28 @@
+"""Against Debian's Alertmanager, which is the judge of what it is posted."""
+
+from pathlib import Path
+
+from vsync_dagster.alerts.relay import RelayResult, relay
+from vsync_dagster.local_db import alerts
+from vsync_dagster.local_db.database import Database
+from vsync_dagster_tests.alerts.monitoring import running_alertmanager, standing_at
+from vsync_dagster_tests.alerts.parts import alert, raise_all, targets
+
+
+def test_an_alert_stands_there_until_it_is_resolved_here(database: Database, tmp_path: Path) -> None:
+    with running_alertmanager(tmp_path) as url:
+        told = targets(VSYNC_ALERTMANAGER_URL=url)
+        raise_all(database, alert(1), alert(2))
+        assert relay(database, told) == RelayResult(2)
+
+        first, second = standing_at(url)
+        assert first["labels"]["fingerprint"] == "VSyncFailed/1"
+        assert second["labels"]["ispb"] == "00416968"
+        assert second["annotations"]["summary"] == "00416968: sync 2 has failed"
+        assert second["generatorURL"] == "https://dagster.example/runs/2"
+
+        with database.connect() as connection:
+            alerts.resolve(connection, "VSyncFailed/1")
+        assert relay(database, told) == RelayResult(1)
+
+        assert [each["labels"]["fingerprint"] for each in standing_at(url)] == ["VSyncFailed/2"]
