@@ -10,7 +10,16 @@ from vsync_dagster.assets.discrepancies import discrepancies
 from vsync_dagster.assets.local_snapshot import local_snapshot
 from vsync_dagster.assets.sync_report import sync_report
 from vsync_dagster.jobs import sync_job
-from vsync_dagster.resources import AlertTargets, DictApi, EventBroker, LocalDatabase, Snapshots, SyncSettings
+from vsync_dagster.resources import (
+    AlertTargets,
+    DictApi,
+    EventBroker,
+    LocalDatabase,
+    RetentionDatabase,
+    Snapshots,
+    SyncSettings,
+)
+from vsync_dagster.retention import retention_job, retention_schedule
 from vsync_dagster.sensors.alert_relay import alert_relay
 from vsync_dagster.sensors.outbox_relay import outbox_relay
 
@@ -19,10 +28,12 @@ def build_definitions(resource_overrides: Mapping[str, object] | None = None) ->
     """Return the code location, with other resources where a test brings its own."""
     return dg.Definitions(
         assets=[local_snapshot, bacen_snapshot, discrepancies, applied_fixes, sync_report],
-        jobs=[sync_job],
+        jobs=[sync_job, retention_job],
+        schedules=[retention_schedule],
         sensors=[alert_relay, outbox_relay],
         resources={
             "local_database": LocalDatabase(),
+            "retention_database": RetentionDatabase(),
             "dict_api": DictApi(),
             "snapshots": Snapshots(),
             "event_broker": EventBroker(),

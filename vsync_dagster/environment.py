@@ -36,6 +36,17 @@ class Environment:
         return self._url("VSYNC_DATABASE_URL", ("postgresql", "postgres"), "postgresql://user@host/database")
 
     @property
+    def retention_database_url(self) -> str:
+        """`VSYNC_RETENTION_DATABASE_URL`: the same database, as a login with the role vsync_retention.
+
+        By default that of VSYNC_DATABASE_URL, whose login the database then lets delete, or not.
+        """
+        name = "VSYNC_RETENTION_DATABASE_URL"
+        if self.variables.get(name):
+            return self._url(name, ("postgresql", "postgres"), "postgresql://user@host/database")
+        return self.database_url
+
+    @property
     def has_database(self) -> bool:
         """Whether a database is named for Dagster's storage."""
         return any(self.variables.get(name) for name in ("VSYNC_DAGSTER_DATABASE_URL", "VSYNC_DATABASE_URL"))

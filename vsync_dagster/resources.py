@@ -43,6 +43,14 @@ class LocalDatabase(dg.ConfigurableResource[None]):
         return Cipher(environment().encryption_keys)
 
 
+class RetentionDatabase(dg.ConfigurableResource[None]):
+    """The participant's PostgreSQL, as the login that may delete what is old (`VSYNC_RETENTION_DATABASE_URL`)."""
+
+    def database(self) -> Database:
+        """Return the database; nothing is connected yet."""
+        return Database(environment().retention_database_url)
+
+
 class Snapshots(dg.ConfigurableResource[None]):
     """Where snapshots are kept (`VSYNC_STORAGE_URL`)."""
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -151,5 +152,48 @@ class SnapshotStore:
             ) from None
         return Snapshot(manifest["snapshot_id"], manifest["facts"], manifest["tables"], self._filesystem)
 
+    def outdated(self, before: date, idle_since: datetime) -> list[str]:
+        """Return the folders that need be kept no longer: of days before a day, and of snapshots that were replaced.
+
+        A folder in which something was written after `idle_since` (with its zone) is none: a snapshot may be under way.
+        """
+        days = [path for asset in self._children(self._root) for path in self._children(asset)]
+        gone = [path for path in days if _day_of(path) < before]
+        partitions = [path for day in days if day not in gone for path in self._children(day)]
+        replaced = [path for partition in partitions for path in self._replaced(partition, idle_since)]
+        return gone + replaced
+
+    def remove(self, folder: str) -> None:
+        """Remove a folder with all that is in it."""
+        self._filesystem.rm(folder, recursive=True)
+
+    def _replaced(self, partition: str, idle_since: datetime) -> list[str]:
+        manifest = f"{partition}/manifest.json"
+        kept = None
+        if self._filesystem.exists(manifest):
+            with self._filesystem.open(manifest, "r") as file:
+                kept = f"{partition}/{json.load(file)['snapshot_id']}"
+        return [path for path in self._children(partition) if path != kept and self._idle(path, idle_since)]
+
+    def _idle(self, folder: str, since: datetime) -> bool:
+        return all(self._filesystem.modified(path) < since for path in self._filesystem.find(folder))
+
+    def _children(self, folder: str) -> list[str]:
+        """Return the folders in a folder, none where it does not exist."""
+        try:
+            found = self._filesystem.ls(folder, detail=True)
+        except FileNotFoundError:
+            return []
+        return [entry["name"].rstrip("/") for entry in found if entry["type"] == "directory"]
+
     def _folder(self, asset: str, partition: SyncPartition) -> str:
         return f"{self._root}/{asset}/date={partition.day.isoformat()}/ispb={partition.ispb}"
+
+
+def _day_of(folder: str) -> date:
+    """Return the day of `…/date=YYYY-MM-DD`; of another folder, which is none of ours, the last there is."""
+    name, _, day = folder.rpartition("/")[2].partition("=")
+    try:
+        return date.fromisoformat(day) if name == "date" else date.max
+    except ValueError:
+        return date.max

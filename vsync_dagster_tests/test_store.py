@@ -1,7 +1,7 @@
 """Snapshots in a folder and in an object store: whole or not there, and the last one made."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -81,3 +81,29 @@ def test_a_snapshot_that_was_never_made_is_no_empty_one(store: SnapshotStore) ->
 def test_a_store_without_its_driver_is_named() -> None:
     with pytest.raises(PermanentError, match=r"VSYNC_STORAGE_URL names a nowhere:// store"):
         SnapshotStore("nowhere://geheim@bucket/prefix")
+
+
+def test_old_days_and_replaced_snapshots_are_outdated_and_what_is_read_is_not(store: SnapshotStore) -> None:
+    write(store, "replaced", b"1")
+    write(store, "kept", b"2")
+    soon, long_ago = datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC) - timedelta(days=1)
+
+    assert store.outdated(PARTITION.day, long_ago) == [], "it may still be written"
+    [replaced] = store.outdated(PARTITION.day, soon)
+    assert replaced.endswith("/date=2026-11-24/ispb=12345678/replaced")
+    store.remove(replaced)
+    assert store.outdated(PARTITION.day, soon) == []
+    assert store.read("local_snapshot", PARTITION).scan("entries", SCHEMA).collect()["cid"].to_list() == [b"2"]
+
+    [day] = store.outdated(PARTITION.day + timedelta(days=1), long_ago)
+    store.remove(day)
+    with pytest.raises(SnapshotMissingError):
+        store.read("local_snapshot", PARTITION)
+
+
+def test_a_snapshot_that_was_never_finished_is_outdated_once_nothing_is_written_to_it(store: SnapshotStore) -> None:
+    snapshot = store.write("local_snapshot", PARTITION, "given up").__enter__()
+    snapshot.table("entries").write(pl.DataFrame({"cid": [b"1"]}, SCHEMA))
+    snapshot.table("entries").close()
+    assert store.outdated(PARTITION.day, datetime.now(UTC) - timedelta(days=1)) == []
+    assert len(store.outdated(PARTITION.day, datetime.now(UTC) + timedelta(hours=1))) == 1

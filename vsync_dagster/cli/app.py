@@ -12,6 +12,7 @@ from vsync_dagster.cli.demo import demo, dev
 from vsync_dagster.cli.keys import keys
 from vsync_dagster.cli.outbox import outbox
 from vsync_dagster.cli.progress import show_progress
+from vsync_dagster.cli.retention import retention
 from vsync_dagster.cli.review import review
 from vsync_dagster.cli.roles import roles
 from vsync_dagster.cli.simulator import simulator
@@ -30,6 +31,7 @@ def cli() -> None:
     \b
     Environment:
       VSYNC_DATABASE_URL             the participant's PostgreSQL
+      VSYNC_RETENTION_DATABASE_URL   the same, as the login of `vsync retention`
       VSYNC_ENCRYPTION_KEYS          32 bytes each in url-safe base64, comma-separated, newest first
       VSYNC_STORAGE_URL              where snapshots go: a path or an fsspec URL
       VSYNC_PULSAR_URL               the broker; without one, events wait in the outbox
@@ -69,6 +71,7 @@ for command in (
     console,
     outbox,
     alerts,
+    retention,
     simulator,
 ):
     cli.add_command(command)

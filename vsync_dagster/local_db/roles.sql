@@ -44,6 +44,7 @@ revoke all on
     mass_changes,
     outbox,
     participants,
+    retention_log,
     review_trail,
     schema_migrations,
     sync_reports,
@@ -51,7 +52,9 @@ revoke all on
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
 revoke all on function
     review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text),
-    review_show_key(uuid), run_evidence(text), review_item_digest(uuid)
+    review_show_key(uuid), run_evidence(text), review_item_digest(uuid), delete_due_reports(int), delete_due_steps(int),
+    delete_due_items(int), delete_due_calls(int), delete_expired_lookups(int), delete_published_events(int, interval),
+    retention_due(interval)
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
 
 
@@ -120,6 +123,7 @@ grant select on
     mass_changes,
     outbox,
     participants,
+    retention_log,
     review_trail,
     schema_migrations,
     sync_reports,
@@ -142,3 +146,10 @@ grant execute on function run_evidence(text), review_item_digest(uuid) to vsync_
 
 
 -- vsync_retention: deletes what is older than it must be kept.
+
+-- The functions know how old a row must be; the tables themselves are closed to it.
+grant execute on function
+    delete_due_reports(int), delete_due_steps(int), delete_due_items(int), delete_due_calls(int),
+    delete_expired_lookups(int), delete_published_events(int, interval), retention_due(interval)
+to vsync_retention;
+grant select on retention_log to vsync_retention;

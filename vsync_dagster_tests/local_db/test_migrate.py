@@ -30,6 +30,7 @@ TABLES = {
     "looked_up_entries",
     "manual_review_queue",
     "mass_changes",
+    "retention_log",
     "review_trail",
     "outbox",
     "participants",
@@ -47,7 +48,7 @@ def test_an_empty_database_gets_every_table(empty_database: Database) -> None:
     names = migrate(empty_database)
     assert names == [migration.name for migration in migrations()]
     with empty_database.connect() as conn:
-        found = rows(conn, "select table_name from information_schema.tables where table_schema = 'public'")
+        found = rows(conn, "select tablename from pg_tables where schemaname = 'public'")
         assert {name for (name,) in found} == TABLES
         assert value(conn, "select count(*) from pg_namespace where nspname = 'dagster'") == 1
         assert rows(conn, "select name from schema_migrations order by version") == [(name,) for name in names]
