@@ -10,6 +10,7 @@ from vsync_dagster.cli.console import console
 from vsync_dagster.cli.data import migrate, participants, reports
 from vsync_dagster.cli.demo import demo, dev
 from vsync_dagster.cli.keys import keys
+from vsync_dagster.cli.metrics import metrics
 from vsync_dagster.cli.outbox import outbox
 from vsync_dagster.cli.progress import show_progress
 from vsync_dagster.cli.retention import retention
@@ -72,6 +73,7 @@ for command in (
     outbox,
     alerts,
     retention,
+    metrics,
     simulator,
 ):
     cli.add_command(command)

@@ -1,0 +1,33 @@
+"""`vsync metrics`: the figures, for Prometheus."""
+
+import threading
+
+import click
+
+from vsync_dagster.cli.options import environment
+
+DEFAULT_PORT = 9464
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65_535), default=DEFAULT_PORT, show_default=True, help="0 takes any.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+def metrics(port: int, host: str) -> None:
+    """Serve Prometheus metrics at /metrics until Ctrl-C, read from the reports at each scrape."""
+    from prometheus_client import CollectorRegistry, start_http_server
+
+    from vsync_dagster.metrics import VsyncCollector
+
+    _ = environment().database_url  # said now, and not at each scrape
+    registry = CollectorRegistry()
+    registry.register(VsyncCollector(environment()))
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        raise click.UsageError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    click.echo(f"metrics at http://{host}:{server.server_port}/metrics")
+    try:
+        threading.Event().wait()
+    finally:
+        server.shutdown()
+        thread.join()
