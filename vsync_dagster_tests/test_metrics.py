@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.parser import text_string_to_metric_families
 
+from vsync_dagster.dict_api.budget import DOCUMENTED
 from vsync_dagster.environment import Environment
 from vsync_dagster.local_db import alerts, metrics, outbox, participants, reports, review, sync_state
 from vsync_dagster.local_db.budgets import SharedBudget
@@ -21,7 +22,6 @@ from vsync_dagster.local_db.review import ReviewItem
 from vsync_dagster.metrics import DURATION_BOUNDS, VsyncCollector
 from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, insert, make_entry
 from vsync_dagster_tests.local_db.test_alerts import ALERT
-from vsync_dagster_tests.local_db.test_budgets import DOCUMENTED
 from vsync_dagster_tests.local_db.test_reports import REPORT
 from vsync_dagster_tests.world import certificates
 
