@@ -17,6 +17,8 @@ DAGSTER_SCHEMA = "dagster"
 _KEY_BYTES = 32
 _BUDGET_WAIT_SECONDS = 3_600
 _ALERT_REPEAT_HOURS = 24
+_LEASE_SECONDS = 60
+_LEASE_WAIT_SECONDS = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,7 @@ class Environment:
     @property
     def budget_wait_seconds(self) -> float:
         """`VSYNC_BUDGET_WAIT_SECONDS`: the longest that a sync waits for DICT's budgets; default an hour."""
-        name = "VSYNC_BUDGET_WAIT_SECONDS"
-        value = self.variables.get(name) or str(_BUDGET_WAIT_SECONDS)
-        if not re.fullmatch("[0-9]{1,9}", value):
-            raise EnvironmentVariableError(f"{name} is malformed; it is a number of seconds, such as 3600")
-        return float(value)
+        return self._seconds("VSYNC_BUDGET_WAIT_SECONDS", _BUDGET_WAIT_SECONDS)
 
     @property
     def encryption_keys(self) -> tuple[bytes, ...]:
@@ -105,6 +103,16 @@ class Environment:
     def pulsar_topic(self) -> str:
         """`VSYNC_PULSAR_TOPIC`: the topic of all events."""
         return self.variables.get("VSYNC_PULSAR_TOPIC") or DEFAULT_TOPIC
+
+    @property
+    def lease_seconds(self) -> float:
+        """`VSYNC_LEASE_SECONDS`: how long after a run's process died another run may take its participant over."""
+        return self._seconds("VSYNC_LEASE_SECONDS", _LEASE_SECONDS, least=1)
+
+    @property
+    def lease_wait_seconds(self) -> float:
+        """`VSYNC_LEASE_WAIT_SECONDS`: how long a run waits for another that works on the same participant."""
+        return self._seconds("VSYNC_LEASE_WAIT_SECONDS", _LEASE_WAIT_SECONDS)
 
     @property
     def alert_urls(self) -> list[tuple[str, str]]:
@@ -139,6 +147,12 @@ class Environment:
     def run_link(self, run_id: str) -> str | None:
         """Return the URL of a run in Dagster's UI; None where nobody said where that is."""
         return f"{self.dagster_url.rstrip('/')}/runs/{run_id}" if self.dagster_url else None
+
+    def _seconds(self, name: str, default: int, least: int = 0) -> float:
+        value = self.variables.get(name) or str(default)
+        if not re.fullmatch("[0-9]{1,9}", value) or int(value) < least:
+            raise EnvironmentVariableError(f"{name} is malformed; it is a number of seconds, such as {default}")
+        return float(value)
 
     def _optional_url(self, name: str, schemes: tuple[str, ...], example: str) -> str | None:
         return self._url(name, schemes, example) if self.variables.get(name) else None

@@ -5,13 +5,14 @@ so that nothing of them reaches run config or Dagster's stored definitions. What
 `SyncSettings`.
 """
 
+import functools
 import os
 import time
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from vsync_dagster.alerts import relay as alerts
 from vsync_dagster.alerts.targets import read_targets
@@ -19,6 +20,8 @@ from vsync_dagster.environment import Environment
 from vsync_dagster.events.relay import RelayResult, relay
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.encryption import Cipher
+from vsync_dagster.local_db.leases import Fence, fenced
+from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.errors import PermanentError
 from vsync_dagster.reconcile.mass_change import Limit
 from vsync_dagster.reconcile.status import SyncType
@@ -31,12 +34,26 @@ def environment() -> Environment:
     return Environment(os.environ)
 
 
+def _fence_of(context: dg.InitResourceContext) -> Fence | None:
+    """Return the fence of the run that a resource is for; what is no run of a partition has none."""
+    partition = context.run.tags.get("dagster/partition") if context.run else None
+    if context.run is None or partition is None:
+        return None
+    return Fence(SyncPartition.parse(partition).ispb, context.run.run_id)
+
+
 class LocalDatabase(dg.ConfigurableResource[None]):
-    """The participant's PostgreSQL (`VSYNC_DATABASE_URL`)."""
+    """The participant's PostgreSQL (`VSYNC_DATABASE_URL`), behind the fence of the run that it is for."""
+
+    _fence: Fence | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Learn which run it is."""
+        self._fence = _fence_of(context)
 
     def database(self) -> Database:
         """Return the database; nothing is connected yet."""
-        return Database(environment().database_url)
+        return Database(environment().database_url, guard=self._fence.check if self._fence else None)
 
     def cipher(self) -> Cipher:
         """Return what encrypts entries that are kept outside of `entries` (`VSYNC_ENCRYPTION_KEYS`)."""
@@ -52,11 +69,21 @@ class RetentionDatabase(dg.ConfigurableResource[None]):
 
 
 class Snapshots(dg.ConfigurableResource[None]):
-    """Where snapshots are kept (`VSYNC_STORAGE_URL`)."""
+    """Where snapshots are kept (`VSYNC_STORAGE_URL`); a run that was superseded can publish none."""
+
+    _fence: Fence | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Learn which run it is."""
+        self._fence = _fence_of(context)
 
     def store(self) -> SnapshotStore:
         """Return the store."""
-        return SnapshotStore(environment().storage_url)
+        variables = environment()
+        if self._fence is None:
+            return SnapshotStore(variables.storage_url)
+        publishing = functools.partial(fenced, Database(variables.database_url), self._fence)
+        return SnapshotStore(variables.storage_url, publishing)
 
 
 class DictApi(dg.ConfigurableResource[None]):

@@ -7,8 +7,8 @@ never personal data.
 
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -109,8 +109,10 @@ class SnapshotWriter:
 class SnapshotStore:
     """Snapshots by asset and partition, under `<root>/<asset>/date=YYYY-MM-DD/ispb=NNNNNNNN/`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, publishing: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         """Take a folder's path or an fsspec URL, such as `s3://bucket/prefix`.
+
+        A snapshot takes its place inside `publishing()`, which may refuse that.
 
         Raises:
             PermanentError: the URL names a kind of store that is not installed here.
@@ -123,6 +125,7 @@ class SnapshotStore:
                 f"VSYNC_STORAGE_URL names a {scheme}:// store, for which no fsspec driver is installed"
             ) from None
         self._root = root.rstrip("/")
+        self._publishing = publishing
 
     @contextmanager
     def write(self, asset: str, partition: SyncPartition, snapshot_id: str) -> Iterator[SnapshotWriter]:
@@ -135,7 +138,8 @@ class SnapshotStore:
         self._filesystem.makedirs(folder, exist_ok=True)
         with self._filesystem.open(f"{folder}/manifest.json.{snapshot_id}", "w") as file:
             json.dump(manifest, file, indent=1)
-        self._filesystem.mv(f"{folder}/manifest.json.{snapshot_id}", f"{folder}/manifest.json")
+        with self._publishing():
+            self._filesystem.mv(f"{folder}/manifest.json.{snapshot_id}", f"{folder}/manifest.json")
 
     def read(self, asset: str, partition: SyncPartition) -> Snapshot:
         """Return the partition's latest snapshot.

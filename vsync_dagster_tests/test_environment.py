@@ -17,3 +17,11 @@ def test_how_long_a_sync_waits_for_budgets(given: dict[str, str], seconds: float
 def test_a_wait_that_is_no_number_of_seconds_is_refused(value: str) -> None:
     with pytest.raises(EnvironmentVariableError, match=f"^{WAIT} is malformed; it is a number of seconds"):
         _ = Environment({WAIT: value}).budget_wait_seconds
+
+
+def test_how_long_a_lease_lasts_and_is_waited_for() -> None:
+    assert (Environment({}).lease_seconds, Environment({}).lease_wait_seconds) == (60, 3_600)
+    given = Environment({"VSYNC_LEASE_SECONDS": "5", "VSYNC_LEASE_WAIT_SECONDS": "0"})
+    assert (given.lease_seconds, given.lease_wait_seconds) == (5, 0)
+    with pytest.raises(EnvironmentVariableError, match="VSYNC_LEASE_SECONDS is malformed"):
+        _ = Environment({"VSYNC_LEASE_SECONDS": "0"}).lease_seconds

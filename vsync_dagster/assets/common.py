@@ -2,14 +2,22 @@
 
 import functools
 import inspect
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
 
 from vsync_dagster.failure import UnexpectedError, report_failure
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.leases import Fence
 from vsync_dagster.partitions import SyncPartition, sync_partitions
 from vsync_dagster.reconcile.errors import VsyncError
+from vsync_dagster.resources import environment
+from vsync_dagster.sync.lease import Lease
+
+ORDER = ("local_snapshot", "bacen_snapshot", "discrepancies", "applied_fixes", "sync_report")
+"""The assets of a sync, each built on the one before."""
 
 
 def asset_of_sync(
@@ -29,7 +37,7 @@ def asset_of_sync(
             deps=deps,
             pool=pool,
             hooks={report_failure},
-        )(_without_personal_data_in_errors(function))
+        )(_without_personal_data_in_errors(_with_the_lease(function)))
 
     return decorate
 
@@ -37,6 +45,34 @@ def asset_of_sync(
 def partition_of(context: dg.AssetExecutionContext) -> SyncPartition:
     """Return the partition that a run materializes."""
     return SyncPartition.parse(context.partition_key)
+
+
+def _with_the_lease(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a step work only while its run holds the participant's lease, and wait for a run that does.
+
+    Waiting costs Dagster nothing: its queue starts one run a participant. What comes together is started elsewhere, by
+    the command line or by another instance, of which the queue knows nothing.
+    """
+
+    @functools.wraps(function)
+    def leased(context: dg.AssetExecutionContext, **resources: Any) -> Any:
+        variables, partition = environment(), partition_of(context)
+        lease = Lease(
+            Database(variables.database_url),
+            Fence(partition.ispb, context.run.run_id),
+            socket.gethostname(),
+            variables.lease_seconds,
+            variables.lease_wait_seconds,
+        )
+        with lease.held(then_release=_is_last_step(context)):
+            return function(context, **resources)
+
+    return leased
+
+
+def _is_last_step(context: dg.AssetExecutionContext) -> bool:
+    steps = context.run.step_keys_to_execute or [node.name for node in context.job_def.nodes]
+    return all(ORDER.index(name) <= ORDER.index(context.op_def.name) for name in steps if name in ORDER)
 
 
 def _without_personal_data_in_errors(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -39,6 +39,8 @@ def cli() -> None:
       VSYNC_PULSAR_TOPIC             default persistent://public/default/dict-events
       VSYNC_HOME                     embedded data and defaults, default .vsync/
       VSYNC_BUDGET_WAIT_SECONDS      the longest that a sync waits for DICT's budgets, default 3600
+      VSYNC_LEASE_SECONDS            how soon a run whose process died is taken over, default 60
+      VSYNC_LEASE_WAIT_SECONDS       how long a run waits for another of its participant, default 3600
 
     \b
       VSYNC_DICT_URL                 DICT's API, such as https://host:16522/api/v2/

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -27,11 +27,14 @@ _SESSION = "select set_config('statement_timeout', %s, false), set_config('TimeZ
 class Database:
     """A PostgreSQL server and database. The URL can hold a password: it is in no repr and no error.
 
+    `guard`, where there is one, is the first that every transaction of `retrying` does, and may refuse it.
+
     Raises:
         PermanentError: the URL is not a `postgresql://` URL.
     """
 
     url: str = field(repr=False)
+    guard: Callable[[Connection], None] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("postgresql://", "postgres://")) or not _is_conninfo(self.url):
@@ -54,6 +57,10 @@ class Database:
         chosen = {**known, **person, "require_auth": "password,md5,scram-sha-256"}
         parameters = urlencode({key: value for key, value in chosen.items() if value is not None}, quote_via=quote)
         return Database(f"postgresql:///?{parameters}")
+
+    def unguarded(self) -> "Database":
+        """Return the same database without its guard."""
+        return replace(self, guard=None)
 
     @contextmanager
     def connect(self, *, bulk: bool = False) -> Iterator[Connection]:
@@ -99,6 +106,8 @@ class Database:
 
     def _once(self, operation: Callable[[Connection], Result], bulk: bool) -> Result:
         with self.connect(bulk=bulk) as conn:
+            if self.guard is not None:
+                self.guard(conn)
             return operation(conn)
 
 

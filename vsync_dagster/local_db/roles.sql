@@ -47,6 +47,8 @@ revoke all on
     retention_log,
     review_trail,
     schema_migrations,
+    sync_lease_history,
+    sync_leases,
     sync_reports,
     sync_state
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
@@ -63,7 +65,7 @@ from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
 grant select, insert, update on entries to vsync_application;
 -- Only the triggers on `entries` write the history of CIDs.
 grant select on cid_events to vsync_application;
-grant select, insert on dict_calls, mass_changes, sync_reports to vsync_application;
+grant select, insert on dict_calls, mass_changes, sync_lease_history, sync_reports to vsync_application;
 -- A run that tries a fix again replaces what it kept of it, unless it was applied.
 grant select, insert, update (key_type, entry_id, outcome, error, created_at) on fixes to vsync_application;
 grant select, insert, delete, update (key_id, ciphertext, looked_up_at, expires_at) on looked_up_entries
@@ -75,7 +77,7 @@ grant select, insert, update (key_id, ciphertext) on fix_details to vsync_applic
 grant select, insert, update (status, reviewed_at, action_taken) on manual_review_queue to vsync_application;
 grant select on review_trail to vsync_application;
 grant select, insert, update (published_at, attempts, last_error) on outbox to vsync_application;
-grant select, insert, update on cid_files, dict_budgets, sync_state to vsync_application;
+grant select, insert, update on cid_files, dict_budgets, sync_leases, sync_state to vsync_application;
 grant select, insert, update (name, via, enabled) on participants to vsync_application;
 grant select, insert, update on alert_deliveries, alert_targets, alerts to vsync_application;
 grant select on schema_migrations to vsync_application;
@@ -126,6 +128,8 @@ grant select on
     retention_log,
     review_trail,
     schema_migrations,
+    sync_lease_history,
+    sync_leases,
     sync_reports,
     sync_state
 to vsync_auditor;

@@ -56,7 +56,8 @@ def connect_dict(
     participant = database.retrying(lambda connection: participants.get(connection, ispb))
     requester = participant.via or participant.ispb
     with (
-        CallRecorder(database, run_id) as recorder,
+        # A call that was made is evidence, also that of a run which may write nothing else any more.
+        CallRecorder(database.unguarded(), run_id) as recorder,
         http_client(settings.url, ssl_context=settings.ssl_context) as http,
     ):
         budget = SharedBudget(database, requester, DOCUMENTED, max_wait=longest_wait)

@@ -35,6 +35,8 @@ TABLES = {
     "outbox",
     "participants",
     "schema_migrations",
+    "sync_lease_history",
+    "sync_leases",
     "sync_reports",
     "sync_state",
 }

@@ -1,0 +1,130 @@
+"""One run at a time on a participant, and nothing written by one that was superseded."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from vsync_dagster.local_db import leases
+from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.leases import Fence, SupersededRunError
+from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, value
+from vsync_dagster_tests.local_db.test_fixes_concurrent import WAITING
+
+FIRST, SECOND, THIRD = (Fence(ISPB, f"run-{number}") for number in (1, 2, 3))
+LONG = 3_600.0
+
+
+def take(conn: Connection, fence: Fence, seconds: float = LONG) -> bool:
+    return leases.acquire(conn, fence, "a-host", seconds)
+
+
+def expire(conn: Connection) -> None:
+    conn.execute("update sync_leases set expires_at = clock_timestamp()")
+
+
+def supersede(conn: Connection, fence: Fence) -> None:
+    """What a run does that finds its participant's lease expired."""
+    expire(conn)
+    assert take(conn, fence)
+
+
+def test_a_lease_is_one_runs_until_it_lets_go(database: Database) -> None:
+    with database.connect() as conn:
+        assert take(conn, FIRST)
+        assert not take(conn, SECOND)
+        held = leases.holder(conn, ISPB)
+        assert held is not None
+        assert (held.run_id, held.host, held.expired) == ("run-1", "a-host", False)
+        leases.release(conn, SECOND)
+        assert not take(conn, SECOND), "only the holder's release counts"
+        leases.release(conn, FIRST)
+        assert take(conn, SECOND)
+        assert value(conn, "select token from sync_leases") == 2
+
+
+def test_each_participant_has_its_own(database: Database) -> None:
+    with database.connect() as conn:
+        assert take(conn, FIRST)
+        assert take(conn, Fence(OTHER_ISPB, "run-2"))
+
+
+def test_a_run_goes_on_with_its_lease_in_its_next_step(database: Database) -> None:
+    with database.connect() as conn:
+        assert take(conn, FIRST)
+        assert take(conn, FIRST)
+        expire(conn)
+        assert take(conn, FIRST), "nobody took it over"
+        assert value(conn, "select token from sync_leases") == 1
+
+
+def test_a_lease_that_is_renewed_does_not_expire(database: Database) -> None:
+    with database.connect() as conn:
+        assert take(conn, FIRST, seconds=0)
+        assert leases.renew(conn, FIRST, LONG)
+        assert not take(conn, SECOND)
+
+
+def test_a_dead_owner_is_superseded_and_its_run_can_write_nothing_more(database: Database) -> None:
+    with database.connect() as conn:
+        assert take(conn, FIRST, seconds=0)
+        FIRST.check(conn)
+        assert take(conn, SECOND)
+        SECOND.check(conn)
+        with pytest.raises(SupersededRunError, match=r"run run-1 may not .* superseded by run run-2 on a-host"):
+            FIRST.check(conn)
+        assert not leases.renew(conn, FIRST, LONG)
+
+
+def test_a_superseded_run_never_comes_back(database: Database) -> None:
+    with database.connect() as conn:
+        assert take(conn, FIRST)
+        supersede(conn, SECOND)
+        with pytest.raises(SupersededRunError, match="superseded by run run-2"):
+            take(conn, FIRST)
+        leases.release(conn, SECOND)
+        with pytest.raises(SupersededRunError, match="superseded by run run-2"):
+            take(conn, FIRST)
+        supersede(conn, THIRD)
+        with pytest.raises(SupersededRunError, match="superseded by run run-3"):
+            take(conn, FIRST)
+
+
+def test_whoever_takes_over_waits_for_what_is_being_written(database: Database) -> None:
+    with database.connect() as conn, ThreadPoolExecutor(1) as pool:
+        assert take(conn, FIRST, seconds=0)
+        conn.commit()
+        FIRST.check(conn)
+        with database.connect() as own:
+            assert leases.renew(own, FIRST, 0), "its own renewal waits for nothing"
+        taken_over = pool.submit(database.retrying, lambda other: take(other, SECOND))
+        with database.connect() as watcher:
+            while not value(watcher, WAITING):
+                watcher.rollback()
+                assert not taken_over.done()
+        conn.commit()
+        assert taken_over.result(timeout=10)
+
+
+def test_of_many_at_once_one_gets_it(database: Database) -> None:
+    runs = [Fence(ISPB, f"run-{number}") for number in range(8)]
+    start = Barrier(len(runs))
+
+    def race(fence: Fence) -> bool:
+        with database.connect() as conn:
+            start.wait()
+            return take(conn, fence)
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        assert list(pool.map(race, runs)).count(True) == 1
+
+
+def test_a_guarded_database_asks_first_in_every_transaction(database: Database) -> None:
+    guarded = Database(database.url, guard=FIRST.check)
+    with database.connect() as conn:
+        assert take(conn, FIRST)
+        supersede(conn, SECOND)
+    with pytest.raises(SupersededRunError):
+        guarded.retrying(lambda conn: conn.execute("insert into participants (participant_ispb) values ('87654321')"))
+    assert database.retrying(lambda conn: value(conn, "select count(*) from participants")) == 0
+    guarded.unguarded().retrying(lambda conn: conn.execute("select 1"))
