@@ -5,8 +5,8 @@ from pathlib import Path
 from vsync_dagster.alerts.relay import RelayResult, relay
 from vsync_dagster.local_db import alerts
 from vsync_dagster.local_db.database import Database
-from vsync_dagster_tests.alerts.monitoring import running_alertmanager, standing_at
 from vsync_dagster_tests.alerts.parts import alert, raise_all, targets
+from vsync_dagster_tests.monitoring import running_alertmanager, standing_at
 
 
 def test_an_alert_stands_there_until_it_is_resolved_here(database: Database, tmp_path: Path) -> None:

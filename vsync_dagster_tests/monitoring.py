@@ -33,6 +33,16 @@ def running_alertmanager(folder: Path, configuration: str = ALERTMANAGER_CONFIGU
         yield url
 
 
+@contextmanager
+def running_prometheus(folder: Path, configuration: str) -> Iterator[str]:
+    """Run Prometheus with its data in a folder; yield its URL."""
+    file = folder / "prometheus.yml"
+    file.write_text(configuration)
+    options = [f"--config.file={file}", f"--storage.tsdb.path={folder / 'prometheus'}"]
+    with _serving("prometheus", folder, options) as url:
+        yield url
+
+
 def standing_at(alertmanager_url: str) -> list[dict[str, Any]]:
     """Return the alerts that Alertmanager holds for standing, by name and fingerprint."""
     alerts: list[dict[str, Any]] = httpx.get(f"{alertmanager_url}/api/v2/alerts").raise_for_status().json()

@@ -1,0 +1,164 @@
+"""What `deploy/` has for Prometheus, Alertmanager and Grafana, judged by the programs themselves."""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry, start_http_server
+
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.metrics import (
+    Budget,
+    Clock,
+    Durations,
+    Figures,
+    LastSync,
+    Outbox,
+    ReviewQueue,
+    StandingAlerts,
+)
+from vsync_dagster.metrics import VsyncCollector, certificate_family, families
+from vsync_dagster_tests.monitoring import program, running_alertmanager, running_prometheus, standing_at
+from vsync_dagster_tests.world import ISPB, World, running_world
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
+DASHBOARD = ROOT / "deploy" / "grafana" / "vsync.json"
+RUNBOOKS = ROOT / "docs" / "runbooks.md"
+PATIENCE_S = 60.0
+
+FIGURES = Figures(
+    last_syncs=[LastSync(ISPB, "FAILED", 1.0, 1.0, 1, 1, 1, 1, 1)],
+    durations=[Durations(0, 1, 1.0)],
+    clocks=[Clock(ISPB, "CPF", 1.0, 1.0, 1)],
+    review_queues=[ReviewQueue(ISPB, 1, 1.0)],
+    outbox=Outbox(1, 1.0),
+    alerts=[StandingAlerts("warning", 1)],
+    budgets=[Budget(ISPB, "P", 1, 1.0)],
+)
+
+
+def rules() -> list[dict[str, Any]]:
+    [group] = yaml.safe_load(RULES.read_text())["groups"]
+    found: list[dict[str, Any]] = group["rules"]
+    return found
+
+
+def named_in(expression: str) -> set[str]:
+    return set(re.findall(r"\bvsync_[a-z_]+", expression))
+
+
+def served() -> set[str]:
+    metrics = [*families(FIGURES), certificate_family([], now=None)]  # type: ignore[arg-type]
+    histogram = {"vsync_duration_seconds_bucket", "vsync_duration_seconds_sum", "vsync_duration_seconds_count"}
+    return {metric.name for metric in metrics} | histogram | {"vsync_up"}
+
+
+def test_the_rules_do_what_their_unit_tests_say() -> None:
+    tested = subprocess.run(
+        [program("promtool"), "test", "rules", "rules_test.yml"], cwd=RULES.parent, capture_output=True, text=True
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_every_rule_has_a_unit_test() -> None:
+    tests = yaml.safe_load((RULES.parent / "rules_test.yml").read_text())["tests"]
+    fired = {
+        (case["alertname"], alert["exp_labels"]["severity"])
+        for test in tests
+        for case in test["alert_rule_test"]
+        for alert in case["exp_alerts"]
+    }
+    assert fired == {(rule["alert"], rule["labels"]["severity"]) for rule in rules()}
+
+
+def test_the_examples_are_what_the_programs_accept() -> None:
+    for command in (
+        [program("promtool"), "check", "config", "--syntax-only", "deploy/prometheus/prometheus.yml"],
+        [program("amtool"), "check-config", "deploy/alertmanager/alertmanager.yml"],
+    ):
+        checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_rules_and_dashboard_ask_for_metrics_that_are_served() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert len(asked) > 10
+    for expression in [*asked, *(rule["expr"] for rule in rules())]:
+        assert named_in(expression)
+        assert named_in(expression) <= served(), expression
+
+
+def test_every_alert_links_to_its_runbook() -> None:
+    sections = {heading.lower() for heading in re.findall(r"^## (\w+)$", RUNBOOKS.read_text(), re.MULTILINE)}
+    for rule in rules():
+        link = rule["annotations"]["runbook_url"]
+        assert link == f"docs/runbooks.md#{rule['alert'].lower()}"
+        assert rule["alert"].lower() in sections, link
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with running_world(database, tmp_path, monkeypatch) as running:
+        yield running
+
+
+def test_a_failed_sync_becomes_an_alert_and_a_good_one_ends_it(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a certificate that is not there to Alertmanager: our metrics, Debian's Prometheus, the shipped rules."""
+    program("prometheus")
+    world.populate(5)
+    with monkeypatch.context() as broken:
+        broken.setenv("VSYNC_DICT_CA_FILE", str(tmp_path / "missing.pem"))
+        assert world.sync().status == "FAILED"
+    (tmp_path / "rules.yml").write_text(without_waiting(RULES.read_text()))
+    registry = CollectorRegistry()
+    registry.register(VsyncCollector(world.variables))
+    server, thread = start_http_server(0, "127.0.0.1", registry)
+    try:
+        with (
+            running_alertmanager(tmp_path) as alertmanager,
+            running_prometheus(tmp_path, prometheus(server.server_port, alertmanager)),
+        ):
+            [alert] = wait_for(alertmanager, standing=1)
+            assert alert["labels"]["alertname"] == "VSyncFailed"
+            assert (alert["labels"]["ispb"], alert["labels"]["severity"]) == (ISPB, "critical")
+            assert alert["annotations"]["runbook_url"] == "docs/runbooks.md#vsyncfailed"
+
+            world.settle()
+            assert world.sync().status == "COMPLETED"
+            assert wait_for(alertmanager, standing=0) == []
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def without_waiting(text: str) -> str:
+    return re.sub(r"for: \d+m", "for: 0s", text)
+
+
+def prometheus(metrics_port: int, alertmanager_url: str) -> str:
+    """Return the shipped configuration, but for addresses and haste."""
+    configuration = yaml.safe_load((RULES.parent / "prometheus.yml").read_text())
+    configuration["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
+    [scraped], [told] = configuration["scrape_configs"], configuration["alerting"]["alertmanagers"]
+    scraped["static_configs"][0]["targets"] = [f"127.0.0.1:{metrics_port}"]
+    told["static_configs"][0]["targets"] = [alertmanager_url.removeprefix("http://")]
+    return yaml.safe_dump(configuration)
+
+
+def wait_for(alertmanager: str, *, standing: int) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + PATIENCE_S
+    while len(alerts := standing_at(alertmanager)) != standing and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert len(alerts) == standing, alerts
+    return alerts
