@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.errors import PermanentError, RefusedError
 
-_PART_ROWS = 1_000_000
+_PART_ROWS = 262_144
 Facts = TypeVar("Facts")
 
 
@@ -48,8 +48,12 @@ class Snapshot:
 
     def scan(self, table: str, schema: pl.Schema) -> pl.LazyFrame:
         """Return a table of the snapshot; one without rows has the given columns all the same."""
-        frames = [pl.scan_parquet(self._source(path), schema=schema) for path in self._parts[table]]
-        return pl.concat([pl.LazyFrame(schema=schema), *frames])
+        return pl.concat([pl.LazyFrame(schema=schema), *self.parts(table, schema)])
+
+    def parts(self, table: str, schema: pl.Schema) -> Iterator[pl.LazyFrame]:
+        """Yield a table part by part, for one that is too large for memory."""
+        for path in self._parts[table]:
+            yield pl.scan_parquet(self._source(path), schema=schema)
 
     def _source(self, path: str) -> str | io.BytesIO:
         if "file" in self._filesystem.protocol:
@@ -59,7 +63,7 @@ class Snapshot:
 
 @dataclass(slots=True)
 class TableWriter:
-    """Writes a table block by block, a Parquet part every million rows: memory does not grow with the table."""
+    """Writes a table block by block, in Parquet parts of bounded size: memory does not grow with the table."""
 
     _filesystem: fsspec.AbstractFileSystem
     _folder: str

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import asdict
+from functools import partial
 
 import dagster as dg
 
@@ -116,7 +117,7 @@ def _comparer(
         ),
         ispb=partition.ispb,
         ours=ours,
-        entries=SnapshotEntries(local.scan("entries", LOCAL_SCHEMA))
+        entries=SnapshotEntries(partial(local.parts, "entries", LOCAL_SCHEMA))
         if ours.whole
         else LedgerEntries(database, partition.ispb, ours.pg_snapshot),
         tampered=local.scan("tampered", LOCAL_SCHEMA).collect(),

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import httpx
 import numpy as np
@@ -19,7 +18,7 @@ from vsync_dagster.dict_api.errors import CidFileContentError, CidFileError, Cid
 from vsync_dagster.dict_api.exchange import has_known_encoding
 from vsync_dagster.dict_api.messages import CidSetFile
 from vsync_dagster.reconcile.cid import CID_BYTES
-from vsync_dagster.reconcile.cid_set import CidArray, has_duplicates
+from vsync_dagster.reconcile.cid_set import CidArray
 from vsync_dagster.reconcile.errors import PermanentError
 
 _LINE_BYTES = 2 * CID_BYTES + 1
@@ -145,41 +144,32 @@ def download(
         part.unlink(missing_ok=True)
 
 
-def read_cids(path: Path) -> CidArray:
-    """Return the CIDs of a downloaded file as an array of shape (n, 32), dtype uint8.
+def read_cids(path: Path) -> Iterator[CidArray]:
+    """Yield the CIDs of a downloaded file in blocks of shape (n, 32), dtype uint8; memory holds one of them.
+
+    Whether a CID stands there twice is not seen here: whoever compares the sets counts.
 
     Raises:
-        CidFileContentError: a line is not exactly 64 hexadecimal digits, or stands there twice.
+        CidFileContentError: a line is not exactly 64 hexadecimal digits.
     """
-    with path.open("rb") as lines:
-        blocks = [np.frombuffer(cids, dtype=np.uint8) for cids in _blocks(lines)]
-    cids = np.concatenate([np.empty(0, dtype=np.uint8), *blocks]).reshape(-1, CID_BYTES)
-    if has_duplicates(cids):
-        # In an XOR the pair would vanish, and the file would seem to be the set without it.
-        raise CidFileContentError("the CID file has a CID twice; nothing of it is used")
-    return cids
+    with path.open("rb", buffering=0) as lines:
+        while block := lines.read(_BLOCK_LINES * _LINE_BYTES):
+            if len(block) % _LINE_BYTES == _LINE_BYTES - 1:
+                block += b"\n"
+            yield np.frombuffer(_decode(block), dtype=np.uint8).reshape(-1, CID_BYTES)
 
 
-def _blocks(lines: BinaryIO) -> Iterator[bytes]:
-    """Yield the bytes of up to 4,096 CIDs at a time."""
-    while block := lines.read(_BLOCK_LINES * _LINE_BYTES):
-        if len(block) % _LINE_BYTES == _LINE_BYTES - 1:
-            block += b"\n"
-        count, rest = divmod(len(block), _LINE_BYTES)
-        ends = block[_LINE_BYTES - 1 :: _LINE_BYTES]
-        digits = block.replace(b"\n", b"")
-        if rest or ends != b"\n" * count or len(digits) != count * 2 * CID_BYTES:
-            raise CidFileContentError("the CID file has a line that is not 64 characters; nothing of it is used")
-        yield _from_hex(digits)
-
-
-def _from_hex(digits: bytes) -> bytes:
+def _decode(block: bytes) -> bytes:
+    """Return the bytes of the CIDs of whole lines."""
+    count, rest = divmod(len(block), _LINE_BYTES)
+    if rest or block[_LINE_BYTES - 1 :: _LINE_BYTES] != b"\n" * count:
+        raise CidFileContentError("the CID file has a line that is not 64 characters; nothing of it is used")
     try:
-        cids = bytes.fromhex(digits.decode("ascii"))
+        cids = bytes.fromhex(block.decode("ascii"))
     except ValueError:
         cids = b""
-    # `fromhex` skips white space.
-    if 2 * len(cids) != len(digits):
+    # `fromhex` skips white space: the ends of the lines, and any that stands in place of a digit.
+    if len(cids) != count * CID_BYTES:
         raise CidFileContentError("the CID file has a line that is not hexadecimal; nothing of it is used")
     return cids
 

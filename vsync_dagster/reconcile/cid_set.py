@@ -1,6 +1,7 @@
-"""Sets of CIDs as numpy arrays of shape (n, 32), dtype uint8: one row a CID."""
+"""Sets of CIDs as numpy arrays of shape (n, 32), dtype uint8: one row a CID; large sets as streams of such blocks."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -8,9 +9,13 @@ import numpy.typing as npt
 from vsync_dagster.reconcile.cid import CID_BYTES
 
 CidArray = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
 
-# XOR runs at memory speed only while a block stays inside the L2 cache.
-_BLOCK_ROWS = 4096
+CidBlocks = Callable[[], Iterator[CidArray]]
+"""A CID set too large for memory: each call streams it anew, in blocks of any size, the same set each time."""
+
+# XOR runs at memory speed only in long rows: 64 CIDs side by side, nine times as fast as one.
+_ABREAST = 64
 
 
 def cid_array(cids: Iterable[bytes]) -> CidArray:
@@ -18,37 +23,9 @@ def cid_array(cids: Iterable[bytes]) -> CidArray:
     return np.frombuffer(b"".join(cids), dtype=np.uint8).reshape(-1, CID_BYTES)
 
 
-def array_vsync(cids: CidArray) -> bytes:
-    """Return the VSync of an array that holds each CID once (see `has_duplicates`)."""
-    words = np.ascontiguousarray(cids).view(np.uint64)
-    total = np.zeros(words.shape[1] if len(words) else CID_BYTES // 8, dtype=np.uint64)
-    for start in range(0, len(words), _BLOCK_ROWS):
-        total ^= np.bitwise_xor.reduce(words[start : start + _BLOCK_ROWS], axis=0)
-    return total.tobytes()
-
-
-def has_duplicates(cids: CidArray) -> bool:
-    """Tell whether any CID stands in the array twice; in an XOR such a pair would vanish."""
-    return len(np.unique(_rows(cids))) != len(cids)
-
-
-def difference(ours: CidArray, theirs: CidArray) -> tuple[CidArray, CidArray]:
-    """Return (only ours, only theirs).
-
-    Both arrays are sorted by their first eight bytes and matched there; whole CIDs are then compared, and the rare
-    CIDs that share those eight bytes with another are matched one by one.
-    """
-    ours, theirs = _sorted(ours), _sorted(theirs)
-    our_prefix, their_prefix = _prefix(ours), _prefix(theirs)
-    shared = _shared_prefixes(our_prefix, their_prefix)
-    our_crowd, their_crowd = np.isin(our_prefix, shared), np.isin(their_prefix, shared)
-    only_ours = ours[~our_crowd & ~_matched(ours, our_prefix, theirs, their_prefix)]
-    only_theirs = theirs[~their_crowd & ~_matched(theirs, their_prefix, ours, our_prefix)]
-    our_rest, their_rest = row_set(ours[our_crowd]), row_set(theirs[their_crowd])
-    return (
-        np.concatenate([only_ours, cid_array(sorted(our_rest - their_rest))]),
-        np.concatenate([only_theirs, cid_array(sorted(their_rest - our_rest))]),
-    )
+def as_words(cids: CidArray) -> Words:
+    """Return the CIDs as (n, 4) integers of 64 bits; their byte order is the machine's, and of no meaning."""
+    return np.ascontiguousarray(cids).view(np.uint64)
 
 
 def row_set(cids: CidArray) -> frozenset[bytes]:
@@ -56,31 +33,23 @@ def row_set(cids: CidArray) -> frozenset[bytes]:
     return frozenset(row.tobytes() for row in cids)
 
 
-def _prefix(cids: CidArray) -> npt.NDArray[np.uint64]:
-    return np.ascontiguousarray(cids[:, :8]).view(np.uint64).reshape(-1)
+@dataclass(slots=True)
+class Tally:
+    """Count and XOR of the CIDs of a stream. In the XOR a CID that comes twice vanishes; in the count it does not."""
 
+    count: int = 0
+    _total: Words = field(default_factory=lambda: np.zeros(CID_BYTES // 8, dtype=np.uint64))
 
-def _rows(cids: CidArray) -> npt.NDArray[np.void]:
-    return np.ascontiguousarray(cids).view(np.dtype((np.void, CID_BYTES))).reshape(-1)
+    def add(self, cids: CidArray) -> None:
+        """Add a block."""
+        words = as_words(cids)
+        self.count += len(words)
+        even = len(words) - len(words) % _ABREAST
+        abreast = np.bitwise_xor.reduce(words[:even].reshape(-1, _ABREAST * words.shape[1]), axis=0)
+        for part in (abreast.reshape(_ABREAST, -1), words[even:]):
+            self._total ^= np.bitwise_xor.reduce(part, axis=0)
 
-
-def _sorted(cids: CidArray) -> CidArray:
-    return cids[np.argsort(_prefix(cids), kind="stable")]
-
-
-def _shared_prefixes(*sides: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Return the prefixes that two CIDs of one side have in common."""
-    return np.concatenate([prefix[1:][prefix[1:] == prefix[:-1]] for prefix in sides])
-
-
-def _matched(
-    cids: CidArray, prefix: npt.NDArray[np.uint64], others: CidArray, other_prefix: npt.NDArray[np.uint64]
-) -> npt.NDArray[np.bool_]:
-    """Tell for each CID whether the other side, sorted by prefix, holds the whole of it."""
-    if not len(others):
-        return np.zeros(len(cids), dtype=np.bool_)
-    at = np.minimum(np.searchsorted(other_prefix, prefix), len(others) - 1)
-    candidates = np.flatnonzero(other_prefix[at] == prefix)
-    matched = np.zeros(len(cids), dtype=np.bool_)
-    matched[candidates] = (cids[candidates] == others[at[candidates]]).all(axis=1)
-    return matched
+    @property
+    def vsync(self) -> bytes:
+        """The VSync, if no CID came twice."""
+        return self._total.tobytes()

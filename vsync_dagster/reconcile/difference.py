@@ -8,14 +8,22 @@ since then can differ. Both ways end in `check`, which holds whatever the method
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from vsync_dagster.reconcile.cid_set import CidArray, difference, row_set
+from vsync_dagster.reconcile.cid_set import CidBlocks, Tally
 from vsync_dagster.reconcile.errors import RefusedError
 from vsync_dagster.reconcile.set_events import SetEvent, first_effects
+from vsync_dagster.reconcile.sketch import Side, Sketch, Suspects
 from vsync_dagster.reconcile.vsync import vsync, xor
 
 
 class ComparisonError(RefusedError):
     """The differences found do not account for the two VSyncs: the comparison is wrong, so nothing is repaired."""
+
+
+class DuplicateCidError(ComparisonError):
+    """A CID stands twice in what must be a set; in an XOR the pair would vanish, and the set seem to be without it."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"{where} has a CID twice; nothing of it is used")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +38,52 @@ class SetDifference:
         return vsync(self.only_ours | self.only_theirs)
 
 
-def compare(ours: CidArray, theirs: CidArray) -> SetDifference:
-    """Compare two whole sets."""
-    only_ours, only_theirs = difference(ours, theirs)
-    return SetDifference(row_set(only_ours), row_set(only_theirs))
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two whole sets, told apart: the difference, and what each side came to."""
+
+    found: SetDifference
+    ours: Tally
+    theirs: Tally
+
+
+def compare(ours: CidBlocks, theirs: CidBlocks, our_count: int) -> Comparison:
+    """Compare two whole sets, in memory that grows with their differences and not with their sizes.
+
+    Each is streamed into a sketch, in which what both hold cancels out, and streamed again for what is left.
+    `our_count` sizes the sketch and bears on nothing else.
+
+    Raises:
+        DuplicateCidError: a side has a CID more often than the other, and more than once.
+        ComparisonError: the differences found do not add up to both sides.
+    """
+    sketch = Sketch(our_count)
+    our_tally, their_tally = _add(sketch, ours, "ours"), _add(sketch, theirs, "theirs")
+    suspects = sketch.suspects()
+    our_rest = _fetch(ours, suspects, "our snapshot")
+    their_rest = _fetch(theirs, suspects, "DICT's CID file")
+    found = SetDifference(our_rest - their_rest, their_rest - our_rest)
+    check(our_tally.vsync, their_tally.vsync, found)
+    check_counts(our_tally.count, their_tally.count, found)
+    return Comparison(found, our_tally, their_tally)
+
+
+def _add(sketch: Sketch, cids: CidBlocks, side: Side) -> Tally:
+    tally = Tally()
+    for block in cids():
+        tally.add(block)
+        sketch.add(block, side)
+    return tally
+
+
+def _fetch(cids: CidBlocks, suspects: Suspects, name: str) -> frozenset[bytes]:
+    if not suspects:
+        return frozenset()
+    rows = [row.tobytes() for block in cids() for row in suspects.among(block)]
+    found = frozenset(rows)
+    if len(found) != len(rows):
+        raise DuplicateCidError(name)
+    return found
 
 
 def since_verified(

@@ -1,7 +1,6 @@
-"""Getting a participant's CID files: asked for once, kept by Id, downloaded, checked and read."""
+"""Getting a participant's CID files: asked for once, kept by Id, downloaded and checked."""
 
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,13 +9,12 @@ from pathlib import Path
 
 import httpx
 
-from vsync_dagster.dict_api.cid_file import DownloadRule, download, read_cids, wait_for_file
+from vsync_dagster.dict_api.cid_file import DownloadRule, download, wait_for_file
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import CidFileError, DictNotFoundError
 from vsync_dagster.dict_api.messages import CidSetFile
 from vsync_dagster.local_db import cid_files
 from vsync_dagster.local_db.database import Database
-from vsync_dagster.reconcile.cid_set import CidArray
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.sync.allowance import Allowance
 
@@ -60,16 +58,18 @@ class CidFiles:
             _log.warning("%s", error)
         return asked
 
-    def read(self, key_type: str, file_id: int) -> tuple[CidArray, datetime]:
-        """Wait for a file and return its CIDs and when DICT made it; another is asked for if DICT gives this one up.
+    def fetch(self, key_type: str, file_id: int, target: Path) -> datetime:
+        """Wait for a file, download it to `target` and return when DICT made it.
+
+        Another is asked for if DICT gives this one up.
 
         Raises:
             CidFileError: no file could be had.
-            CidFileContentError: DICT's own file is not a set of CIDs.
+            CidFileContentError: the file is larger than permitted.
         """
         for attempts_left in reversed(range(_FILES_TO_TRY)):
             try:
-                return self._read(key_type, file_id)
+                return self._fetch(key_type, file_id, target)
             except (CidFileError, DictNotFoundError) as error:
                 if not attempts_left or not _needs_another(error):
                     raise
@@ -78,16 +78,13 @@ class CidFiles:
                 file_id = self._ask(key_type)
         raise AssertionError("unreachable")
 
-    def _read(self, key_type: str, file_id: int) -> tuple[CidArray, datetime]:
+    def _fetch(self, key_type: str, file_id: int, target: Path) -> datetime:
         file = wait_for_file(self.client, file_id, key_type, sleep=self.sleep)
         created_at = _creation_time(file)
-        with tempfile.TemporaryDirectory(prefix="vsync-") as folder:
-            path = Path(folder) / "cids"
-            download(self.http, file, path, rule=self.downloads, max_bytes=self.max_bytes)
-            cids = read_cids(path)
+        download(self.http, file, target, rule=self.downloads, max_bytes=self.max_bytes)
         # What happened just before the file was made is in the log only after its lag.
         self.sleep(max(0.0, self.lag - (self.now() - created_at).total_seconds()))
-        return cids, created_at
+        return created_at
 
     def _kept(self, key_type: str) -> int | None:
         kept = self.database.retrying(

@@ -1,14 +1,18 @@
 """Comparing DICT's sets with a local snapshot: what `bacen_snapshot` does."""
 
 import logging
+import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 import polars as pl
 
 from vsync_dagster.dict_api.budget import CIDS_ENTRIES_READ
+from vsync_dagster.dict_api.cid_file import read_cids
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.local_db import entries, ledger, lookups, sync_state
 from vsync_dagster.local_db.database import Connection, Database
@@ -143,17 +147,18 @@ class Comparer:
             return None
 
     def _by_file(self, key_type: str, file_id: int, entries: SnapshotEntries, cut: datetime) -> DictSet:
-        file_cids, created_at = self.files.read(key_type, file_id)
-        _log.info("%s: %s: DICT's CID file has %d CIDs", self.ispb, key_type, len(file_cids))
-        return dict_set.from_file(
-            self.client,
-            self.ours.sets[key_type],
-            entries.cids(key_type),
-            entries.among,
-            file_cids=file_cids,
-            file_created_at=created_at,
-            snapshot_cut=cut,
-        )
+        with tempfile.TemporaryDirectory(prefix="vsync-") as folder:
+            path = Path(folder) / "cids"
+            created_at = self.files.fetch(key_type, file_id, path)
+            return dict_set.from_file(
+                self.client,
+                self.ours.sets[key_type],
+                partial(entries.cids, key_type),
+                entries.among,
+                file_cids=partial(read_cids, path),
+                file_created_at=created_at,
+                snapshot_cut=cut,
+            )
 
     def _dict_holds(self, cid: bytes) -> bool:
         # What is found waits with the others, and is not looked up twice.

@@ -9,7 +9,7 @@ from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import EventLogError
 from vsync_dagster.dict_api.event_log import EventLog, read_events
 from vsync_dagster.reconcile import difference as core
-from vsync_dagster.reconcile.cid_set import CidArray, array_vsync
+from vsync_dagster.reconcile.cid_set import CidBlocks
 from vsync_dagster.reconcile.difference import ComparisonError, SetDifference
 from vsync_dagster.reconcile.set_events import SetEvent, last_removals, memberships
 from vsync_dagster.reconcile.status import Source
@@ -98,10 +98,10 @@ def from_event_log(
 def from_file(
     client: DictClient,
     ours: LocalSet,
-    our_cids: CidArray,
+    our_cids: CidBlocks,
     ours_among: OursAmong,
     *,
-    file_cids: CidArray,
+    file_cids: CidBlocks,
     file_created_at: datetime,
     snapshot_cut: datetime,
 ) -> DictSet:
@@ -109,15 +109,18 @@ def from_file(
 
     Raises:
         ComparisonError: file, log and our set do not add up; nothing may be repaired on their word.
+        CidFileContentError: DICT's own file is not one of CIDs.
         EventLogError: the log since the file cannot be read.
     """
     log = read_events(client, ours.key_type, min(file_created_at, snapshot_cut) - OVERLAP)
     events = set_events(log)
     held = memberships(events)
-    in_file = core.compare(our_cids, file_cids)
-    core.check_counts(len(our_cids), len(file_cids), in_file)
-    core.check(ours.vsync, array_vsync(file_cids), in_file)
-    found = core.after_events(in_file, ours_among(held.keys()), held)
+    compared = core.compare(our_cids, file_cids, ours.entries)
+    _log.info("%s: DICT's CID file has %d CIDs", ours.key_type, compared.theirs.count)
+    # What was compared is what DICT was asked about.
+    core.check_counts(ours.entries, compared.theirs.count, compared.found)
+    core.check(ours.vsync, compared.theirs.vsync, compared.found)
+    found = core.after_events(compared.found, ours_among(held.keys()), held)
     if log.verifier_end is not None:
         core.check(ours.vsync, log.verifier_end, found)
     return _dict_set(ours, Source.CID_FILE, found, log, snapshot_cut)

@@ -1,11 +1,12 @@
 """Our CID sets: as a local snapshot holds them, and as they are now."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+import numpy as np
 import polars as pl
 
 from vsync_dagster.local_db import ledger, sync_state
@@ -14,7 +15,8 @@ from vsync_dagster.local_db.database import Database, retry_transient
 from vsync_dagster.local_db.entries import KeyTypeSet
 from vsync_dagster.local_db.snapshot import LocalSnapshotFacts, read_snapshot
 from vsync_dagster.local_db.sync_state import SyncState
-from vsync_dagster.reconcile.cid_set import CidArray, cid_array
+from vsync_dagster.reconcile.cid import CID_BYTES
+from vsync_dagster.reconcile.cid_set import CidArray
 from vsync_dagster.reconcile.discrepancies import LOCAL_SCHEMA
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.vsync import vsync, xor
@@ -22,6 +24,8 @@ from vsync_dagster.sync.facts import LocalFacts
 from vsync_dagster.sync.verification import LocalSet
 
 _log = logging.getLogger(__name__)
+
+_WORDS = pl.Array(pl.UInt64, CID_BYTES // 8)
 
 
 class OurEntries(Protocol):
@@ -36,25 +40,27 @@ class OurEntries(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotEntries:
-    """The entries of a snapshot that was read whole: rows of `LOCAL_SCHEMA`."""
+    """The entries of a snapshot that was read whole: rows of `LOCAL_SCHEMA`, part by part, as often as asked for."""
 
-    table: pl.LazyFrame
+    parts: Callable[[], Iterator[pl.LazyFrame]]
 
-    def cids(self, key_type: str) -> CidArray:
-        """Return all CIDs of a key type."""
-        return cid_array(self.table.filter(pl.col("key_type") == key_type).select("cid").collect()["cid"].to_list())
+    def cids(self, key_type: str) -> Iterator[CidArray]:
+        """Yield all CIDs of a key type."""
+        for part in self.parts():
+            # As four integers each: Polars hands those to numpy without a copy, and bytes only one by one.
+            words = part.filter(pl.col("key_type") == key_type).select(pl.col("cid").bin.reinterpret(dtype=_WORDS))
+            yield words.collect()["cid"].to_numpy().view(np.uint8).reshape(-1, CID_BYTES)
 
     def among(self, cids: Collection[bytes]) -> frozenset[bytes]:
         """Return those of the CIDs that the snapshot holds, whatever their key type."""
-        if not cids:
-            return frozenset()
-        return frozenset(self.table.select("cid").join(_column("cid", cids), on="cid", how="semi").collect()["cid"])
+        return frozenset(self.rows(cids, ())["cid"])
 
     def rows(self, cids: Collection[bytes], entry_ids: Collection[bytes]) -> pl.DataFrame:
         """Return the entries with one of the CIDs or of the entry ids (16 bytes), in `LOCAL_SCHEMA`."""
-        by_cid = self.table.join(_column("cid", cids), on="cid", how="semi")
-        by_id = self.table.join(_column("entry_id", entry_ids), on="entry_id", how="semi")
-        return pl.concat([by_cid, by_id]).unique().collect()
+        if not cids and not entry_ids:
+            return LOCAL_SCHEMA.to_frame()
+        named = _is_one_of("cid", cids) | _is_one_of("entry_id", entry_ids)
+        return pl.concat([LOCAL_SCHEMA.to_frame(), *(part.filter(named).collect() for part in self.parts())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,5 +159,5 @@ def local_sets(read: LocalSnapshotFacts, carried_from: Mapping[str, Baseline] | 
     }
 
 
-def _column(name: str, values: Collection[bytes]) -> pl.LazyFrame:
-    return pl.LazyFrame({name: list(values)}, schema={name: pl.Binary})
+def _is_one_of(column: str, values: Collection[bytes]) -> pl.Expr:
+    return pl.col(column).is_in(pl.Series(list(values), dtype=pl.Binary).implode())

@@ -82,17 +82,16 @@ def event_pages(data: bytes) -> None:
 
 
 def cid_file(data: bytes) -> None:
-    """A file that is read is nothing but its CIDs, each once."""
+    """A file that is read is nothing but its CIDs."""
     path = _folder() / "cids"
     path.write_bytes(data)
     try:
-        cids = read_cids(path)
+        cids = [cid for block in read_cids(path) for cid in block]
     except CidFileContentError:
         return
     lines = [bytes(cid).hex() for cid in cids]
     assert lines == data.decode("ascii").lower().split()
     assert len(data) in (65 * len(lines), 65 * len(lines) - 1)
-    assert len(set(lines)) == len(lines)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -1,12 +1,15 @@
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vsync_dagster.reconcile.cid_set import cid_array
+from vsync_dagster.reconcile.cid_set import CidArray, CidBlocks, cid_array
 from vsync_dagster.reconcile.difference import (
     ComparisonError,
+    DuplicateCidError,
     SetDifference,
     after_events,
     check,
@@ -20,6 +23,9 @@ from vsync_dagster.reconcile.vsync import vsync
 START = datetime(2026, 11, 24, 5, tzinfo=UTC)
 CIDS = [bytes([number]) * 31 + b"\x01" for number in range(12)]
 cid_sets = st.frozensets(st.sampled_from(CIDS))
+# Few halves, so that CIDs have as much in common as different ones can.
+halves = st.sampled_from([bytes([number]) * 16 for number in (0, 1, 255)])
+alike = st.builds(bytes.__add__, halves, halves)
 toggles = st.lists(st.sampled_from(CIDS), max_size=15)
 
 
@@ -32,13 +38,56 @@ def toggle(held: frozenset[bytes], cids: list[bytes]) -> tuple[frozenset[bytes],
     return frozenset(now), log
 
 
-@given(cid_sets, cid_sets)
-def test_two_sets_differ_by_what_the_identity_says(ours: frozenset[bytes], theirs: frozenset[bytes]) -> None:
-    found = compare(cid_array(ours), cid_array(theirs))
+def streamed(cids: Collection[bytes], block: int = 5) -> CidBlocks:
+    """A set as a stream of blocks, an empty one at its end."""
 
+    def blocks() -> Iterator[CidArray]:
+        for start in range(0, len(cids) + block, block):
+            yield cid_array(list(cids)[start : start + block])
+
+    return blocks
+
+
+some_cids = st.frozensets(alike | st.binary(min_size=32, max_size=32), max_size=30)
+
+
+@given(some_cids, some_cids, st.integers(1, 40))
+@example(frozenset(), frozenset(), 1)
+@example(frozenset(CIDS), frozenset(), 3)
+@example(frozenset(), frozenset(CIDS), 3)
+@example(frozenset(CIDS), frozenset(CIDS), 3)
+def test_two_sets_differ_by_what_the_identity_says(
+    ours: frozenset[bytes], theirs: frozenset[bytes], block: int
+) -> None:
+    compared = compare(streamed(ours, block), streamed(sorted(theirs), block), len(ours))
+
+    found = compared.found
     assert (found.only_ours, found.only_theirs) == (ours - theirs, theirs - ours)
-    check(vsync(ours), vsync(theirs), found)
-    check_counts(len(ours), len(theirs), found)
+    assert (compared.ours.count, compared.ours.vsync) == (len(ours), vsync(ours))
+    assert (compared.theirs.count, compared.theirs.vsync) == (len(theirs), vsync(theirs))
+
+
+@given(some_cids, st.lists(alike, min_size=1, max_size=4), some_cids)
+def test_a_side_with_a_cid_twice_is_never_taken_for_a_set(
+    theirs: frozenset[bytes], again: list[bytes], ours: frozenset[bytes]
+) -> None:
+    with pytest.raises(DuplicateCidError, match=r"^DICT's CID file has a CID twice; nothing of it is used$"):
+        compare(streamed(ours), streamed([*(theirs | frozenset(again)), *again]), len(ours))
+    with pytest.raises(DuplicateCidError, match=r"^our snapshot has a CID twice"):
+        compare(streamed([*(theirs | frozenset(again)), *again]), streamed(ours), len(ours))
+
+
+def test_a_set_that_changes_while_it_is_compared_is_noticed() -> None:
+    passes = iter([CIDS[:3], CIDS[3:6]])
+
+    with pytest.raises(ComparisonError, match="nothing is repaired"):
+        compare(lambda: iter([cid_array(next(passes))]), streamed([]), 3)
+
+
+def test_a_block_that_is_a_view_is_read_right() -> None:
+    wide = np.frombuffer(b"".join(cid + b"\n" for cid in CIDS), np.uint8).reshape(-1, 33)[:, :32]
+
+    assert compare(lambda: iter([wide]), streamed(CIDS), len(CIDS)).found == SetDifference(frozenset(), frozenset())
 
 
 @given(cid_sets, st.data(), toggles, toggles)
@@ -63,7 +112,7 @@ def test_a_file_and_the_log_around_it_tell_the_set_after_the_log(
     in_file, _ = toggle(before, changes[:made_after])
     theirs, log = toggle(before, changes)
 
-    found = after_events(compare(cid_array(ours), cid_array(in_file)), ours, memberships(log))
+    found = after_events(compare(streamed(ours), streamed(in_file), len(ours)).found, ours, memberships(log))
 
     assert (found.only_ours, found.only_theirs) == (ours - theirs, theirs - ours)
 
@@ -72,7 +121,7 @@ def test_a_file_and_the_log_around_it_tell_the_set_after_the_log(
 def test_a_difference_left_out_or_made_up_is_noticed(
     ours: frozenset[bytes], theirs: frozenset[bytes], cid: bytes
 ) -> None:
-    found = compare(cid_array(ours), cid_array(theirs))
+    found = compare(streamed(ours), streamed(theirs), len(ours)).found
     wrong = SetDifference(found.only_ours ^ {cid}, found.only_theirs)
     if cid in found.only_theirs:
         return  # named on both sides it cancels nothing and is counted once: the sets say the same
