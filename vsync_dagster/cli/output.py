@@ -9,8 +9,7 @@ from uuid import UUID
 from rich.console import Console
 from rich.table import Table
 
-from vsync_dagster.local_db.reports import Report
-from vsync_dagster.reconcile.keys import KeyType
+from vsync_dagster.local_db.reports import Report, by_key_type
 from vsync_dagster.reconcile.status import Proof
 
 _PROOFS = {
@@ -25,12 +24,6 @@ def report_json(report: Report) -> dict[str, Any]:
     values = asdict(report)
     values["key_types"] = by_key_type(report)
     return {"report_id": str(values.pop("id")), **{name: _plain(value) for name, value in values.items()}}
-
-
-def by_key_type(report: Report) -> dict[str, dict[str, Any]]:
-    """Return what a report says of each key type, in DICT's order; a database's JSON has none."""
-    known = {str(name): report.key_types[name] for name in KeyType if name in report.key_types}
-    return {**known, **report.key_types}
 
 
 def print_report(report: Report) -> None:

@@ -25,6 +25,18 @@ LABELS = {
     "APPROVED": "deletion approved",
     "REJECTED": "proposal taken back",
     "KEY_SHOWN": "key shown",
+    "COMPLETED": "completed",
+    "PARTIAL": "partial",
+    "FAILED": "failed",
+    "VERIFIED": "VSync was OK at once",
+    "EVENTS": "event log",
+    "CID_FILE": "CID file",
+    "VSYNC": "VSync",
+    "VSYNC_WITHOUT_REVIEW": "VSync without the keys under review",
+    "EVENT_CHAIN": "event chain",
+    "GREEN": "in sync, proved",
+    "AMBER": "partly, or not proved",
+    "RED": "failed",
     "MISSING_BACEN": "DICT does not hold the key",
 }
 

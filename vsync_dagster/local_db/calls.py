@@ -1,8 +1,11 @@
 """The evidence of every call to DICT."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from psycopg.rows import class_row
 
 from vsync_dagster.local_db.database import Connection
 
@@ -12,6 +15,11 @@ insert into dict_calls (
     called_at, duration_ms
 )
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+_VERIFICATIONS = """
+select key_type, result, correlation_id, reference, http_status, response_time, called_at from dict_calls
+where run_id = %s and operation = 'createSyncVerification' order by called_at, id
 """
 
 
@@ -43,6 +51,19 @@ class Call(Protocol):
     def duration_ms(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """An attempt at a sync verification; `reference` is its id at DICT. What never came back is None."""
+
+    key_type: str | None
+    result: str | None
+    correlation_id: str | None
+    reference: str | None
+    http_status: int | None
+    response_time: datetime | None
+    called_at: datetime
+
+
 def record(conn: Connection, run_id: str | None, calls: Iterable[Call]) -> None:
     """Keep calls; `run_id` is None for those that no run made."""
     rows = [
@@ -63,3 +84,9 @@ def record(conn: Connection, run_id: str | None, calls: Iterable[Call]) -> None:
     ]
     with conn.cursor() as cursor:
         cursor.executemany(_INSERT, rows)
+
+
+def verifications(conn: Connection, run_id: str) -> list[Verification]:
+    """Return the sync verifications of a run, in order: what its report's proof rests on."""
+    with conn.cursor(row_factory=class_row(Verification)) as cursor:
+        return cursor.execute(_VERIFICATIONS, [run_id]).fetchall()

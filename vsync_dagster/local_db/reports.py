@@ -1,15 +1,17 @@
 """Sync reports: one a run, never changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg.rows import class_row
 from psycopg.sql import SQL, Composed, Identifier, Placeholder
 from psycopg.types.json import Jsonb
 
 from vsync_dagster.local_db.database import Connection
+from vsync_dagster.reconcile.keys import KeyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,17 @@ class Report:
     key_types: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Day:
+    """How a participant's day ended: its last report that was no dry run."""
+
+    id: UUID
+    participant_ispb: str
+    sync_day: date
+    status: str
+    verified: bool
+
+
 _NAMES = tuple(field.name for field in fields(Report))
 _COLUMNS = SQL(", ").join(map(Identifier, _NAMES))
 _INSERT = SQL("insert into sync_reports ({}) values ({}) on conflict (run_id) do nothing").format(
@@ -61,6 +74,14 @@ _OF_RUN = SQL("{} where run_id = %s").format(_SELECT)
 _LATEST = SQL("order by sync_timestamp desc, id limit %(limit)s")
 _LIST = SQL("{} {}").format(_SELECT, _LATEST)
 _LIST_OF = SQL("{} where participant_ispb = %(ispb)s {}").format(_SELECT, _LATEST)
+
+
+_DAYS = """
+select distinct on (participant_ispb, sync_day) id, participant_ispb, sync_day, status, verified
+from sync_reports
+where sync_day between %(first)s and %(last)s and participant_ispb = any(%(ispbs)s) and not dry_run
+order by participant_ispb, sync_day, sync_timestamp desc, id
+"""
 
 
 def insert(conn: Connection, report: Report) -> bool:
@@ -84,6 +105,21 @@ def of_run(conn: Connection, run_id: str) -> Report | None:
 def list_reports(conn: Connection, ispb: str | None = None, limit: int = 100) -> list[Report]:
     """Return the latest reports of one participant or of all, latest first."""
     return [Report(*row) for row in conn.execute(latest_query(ispb), {"ispb": ispb, "limit": limit})]
+
+
+def last_of_days(conn: Connection, ispbs: Sequence[str], first: date, last: date) -> list[Day]:
+    """Return the last report of each of the participants' days from `first` to `last`; a day without one is not in it.
+
+    Dry runs do not count: they prove nothing and repair nothing.
+    """
+    with conn.cursor(row_factory=class_row(Day)) as cursor:
+        return cursor.execute(_DAYS, {"ispbs": list(ispbs), "first": first, "last": last}).fetchall()
+
+
+def by_key_type(report: Report) -> dict[str, dict[str, Any]]:
+    """Return what a report says of each key type, in DICT's order; a database's JSON has none."""
+    known = {str(name): report.key_types[name] for name in KeyType if name in report.key_types}
+    return {**known, **report.key_types}
 
 
 def latest_query(ispb: str | None) -> Composed:

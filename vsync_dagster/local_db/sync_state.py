@@ -101,6 +101,14 @@ def record_verified(
     )
 
 
+def answered(conn: Connection) -> dict[str, dict[str, datetime | None]]:
+    """Return when DICT last answered a verification, OK or not: by participant, and by key type."""
+    times: dict[str, dict[str, datetime | None]] = {}
+    for ispb, key_type, answered_at in conn.execute("select participant_ispb, key_type, answered_at from sync_state"):
+        times.setdefault(ispb, {})[key_type] = answered_at
+    return times
+
+
 def record_answered(conn: Connection, ispb: str, key_type: str, answered_at: datetime) -> None:
     """Keep that DICT answered a verification at a time, whatever the answer."""
     conn.execute(_RECORD_ANSWERED, [ispb, key_type, answered_at])

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -16,12 +18,13 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from vsync_dagster.console.app import create_app
 from vsync_dagster.console.server import config
-from vsync_dagster.local_db import participants, review, roles
+from vsync_dagster.local_db import participants, reports, review, roles
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.reconcile.status import Proof
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster_tests.console.parts import Credentials, credentials, put_up
 from vsync_dagster_tests.local_db.parts import ISPB, make_entry
+from vsync_dagster_tests.local_db.test_reports import REPORT
 from vsync_dagster_tests.world import World, running_world
 
 CHROMIUM = shutil.which("chromium")
@@ -94,9 +97,10 @@ def log_in(page: Page, address: str, known: Credentials) -> None:
 
 @pytest.fixture
 def item_id(database: Database) -> UUID:
-    """An item of a registered participant."""
+    """An item of a registered participant, which has a report."""
     with database.connect() as conn:
         participants.add(conn, ISPB)
+        reports.insert(conn, replace(REPORT, sync_day=datetime.now(UTC).date(), dry_run=False))
     return put_up(database, 1)[0]
 
 
@@ -234,7 +238,7 @@ def tab_to(page: Page, wanted: str) -> None:
 def test_a_phone_shows_all_of_it(chromium: Browser, address: str, item_id: UUID, ana: Credentials) -> None:
     with tab(chromium, viewport=PHONE, has_touch=True) as page:
         log_in(page, address, ana)
-        for path in ("/", f"/items/{item_id}"):
+        for path in ("/", f"/items/{item_id}", "/reports", f"/reports/{REPORT.id}"):
             page.goto(f"{address}{path}")
             width = page.evaluate("document.documentElement.scrollWidth")
             assert width <= PHONE["width"], f"{path} scrolls sideways: {width} pixels"
@@ -260,7 +264,7 @@ def test_every_control_has_a_name_and_every_page_its_landmarks(
 ) -> None:
     with tab(chromium) as page:
         page.goto(f"{address}/login")
-        pages = ["/login", "/", f"/items/{item_id}"]
+        pages = ["/login", "/", f"/items/{item_id}", "/reports", f"/reports/{REPORT.id}"]
         log_in(page, address, ana)
         for path in pages:
             page.goto(f"{address}{path}")
@@ -281,7 +285,7 @@ def test_text_stands_out_from_what_is_behind_it(
     """WCAG 2.1, 1.4.3 (AA): a contrast of 4.5 to 1."""
     with tab(chromium) as page:
         log_in(page, address, ana)
-        for path in ("/", f"/items/{item_id}"):
+        for path in ("/", f"/items/{item_id}", "/reports", f"/reports/{REPORT.id}"):
             page.goto(f"{address}{path}")
             assert page.evaluate(_LOW_CONTRAST) == [], path
 

@@ -3,10 +3,11 @@
 import re
 from importlib.resources import files
 
-from vsync_dagster.console import item
+from vsync_dagster.console import item, reporting
 from vsync_dagster.console.language import LABELS, portuguese, translator
 from vsync_dagster.console.waiting import Age, Order
 from vsync_dagster.reconcile import suggestion
+from vsync_dagster_tests.local_db.test_reports import REPORT
 
 PACKAGE = files("vsync_dagster.console")
 
@@ -17,6 +18,10 @@ def sentences() -> set[str]:
     code = "".join(path.read_text() for path in PACKAGE.iterdir() if path.name.endswith(".py"))
     facts = (files(suggestion.__package__ or "") / "suggestion.py").read_text()
     found = set(re.findall(r'\bt\("([^"]+)"', templates))
+    for listed in re.findall(r'{% for name in \(("[^)]+")\) %}', templates):
+        found |= set(re.findall(r'"([^"]+)"', listed))
+    for title, values in reporting.plots(REPORT).items():
+        found |= {title, *(values if title != "Keys" else ())}
     found |= set(re.findall(r'(?:PageError\(\d+, |told\.append\(|^_[A-Z_]+ = )"([^"]+\.)"', code, re.MULTILINE))
     found |= set(re.findall(r'Fact\(\s*"([^"]+)"', facts))
     return found | {*item.REFUSALS.values(), *LABELS.values(), *map(str, Age), *map(str, Order)}
