@@ -9,6 +9,7 @@ from vsync_dagster.cli.chain import verify_chain
 from vsync_dagster.cli.console import console
 from vsync_dagster.cli.data import migrate, participants, reports
 from vsync_dagster.cli.demo import demo, dev
+from vsync_dagster.cli.export import export
 from vsync_dagster.cli.keys import keys
 from vsync_dagster.cli.metrics import metrics
 from vsync_dagster.cli.outbox import outbox
@@ -79,7 +80,8 @@ for command in (
     simulator,
 ):
     cli.add_command(command)
-reports.add_command(verify_chain)
+for command in (verify_chain, export):
+    reports.add_command(command)
 
 
 def main() -> None:
