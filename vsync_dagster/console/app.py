@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from vsync_dagster.console import item, login, queue, reporting
+from vsync_dagster.console import bulk, item, login, queue, reporting
 from vsync_dagster.console.headers import SecurityHeaders
 from vsync_dagster.console.sessions import Sessions
 from vsync_dagster.console.throttle import Throttle
@@ -58,6 +58,8 @@ def create_app(
             page("/items/{item_id:uuid}/decision", item.decide, "POST"),
             page("/items/{item_id:uuid}/approval", item.approve, "POST"),
             page("/items/{item_id:uuid}/key", item.show_key, "POST"),
+            page("/bulk", bulk.show_bulk),
+            page("/bulk", bulk.decide_bulk, "POST"),
             page("/reports", reporting.show_calendar),
             page("/reports/{report_id:uuid}", reporting.show_report),
             Mount("/static", StaticFiles(directory=str(files("vsync_dagster.console") / "static"))),
