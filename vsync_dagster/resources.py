@@ -23,7 +23,7 @@ from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.leases import Fence, fenced
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.errors import PermanentError
-from vsync_dagster.reconcile.mass_change import Limit
+from vsync_dagster.reconcile.mass_change import Limit, Permission
 from vsync_dagster.reconcile.status import SyncType
 from vsync_dagster.store import SnapshotStore
 from vsync_dagster.sync.connection import DictConnection, connect_dict
@@ -158,8 +158,10 @@ class SyncSettings(dg.ConfigurableResource[None]):
         default=1_000, ge=0, description="As many keys it may change unasked, whatever their share."
     )
     allow_mass_change: bool = Field(
-        default=False, description="Let this one run change more keys than that; `reason` must say why."
+        default=False,
+        description="Let this one run change more keys than that; `allowed_by` and `reason` must say who and why.",
     )
+    allowed_by: str | None = Field(default=None, description="Who allows a mass change, for the audit trail.")
     reason: str | None = Field(
         default=None, description="Why a mass change is right, for the audit trail; without keys or names."
     )
@@ -170,17 +172,17 @@ class SyncSettings(dg.ConfigurableResource[None]):
         return Limit(self.mass_change_share, self.mass_change_keys)
 
     @property
-    def mass_change_reason(self) -> str | None:
-        """Why a person lets this run change more; None where nobody does.
+    def mass_change_permission(self) -> Permission | None:
+        """Who lets this run change more, and why; None where nobody does.
 
         Raises:
-            PermanentError: it is allowed without a reason.
+            PermanentError: it is allowed without a reason, or by nobody.
         """
         if not self.allow_mass_change:
             return None
-        if not (self.reason and self.reason.strip()):
-            raise PermanentError("allow_mass_change needs a reason")
-        return self.reason
+        if not (self.reason and self.reason.strip() and self.allowed_by and self.allowed_by.strip()):
+            raise PermanentError("allow_mass_change needs allowed_by and a reason")
+        return Permission(self.allowed_by, self.reason)
 
     @property
     def type(self) -> SyncType:

@@ -46,8 +46,8 @@ def applied_fixes(
     if not settings.dry_run:
         database, local = local_database.database(), store.read("local_snapshot", partition)
         ours = local.facts(LocalFacts).sets.values()
-        limit, reason = settings.mass_change_limit, settings.mass_change_reason
-        check_mass_change(database, context.run.run_id, partition, differences, ours, limit, reason)
+        limit, permission = settings.mass_change_limit, settings.mass_change_permission
+        check_mass_change(database, context.run.run_id, partition, differences, ours, limit, permission)
         _close_answered(database, partition, local, bacen)
     if settings.dry_run or todo.is_empty():
         records = planned(todo)

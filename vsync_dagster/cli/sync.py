@@ -1,5 +1,6 @@
 """`vsync sync` and `vsync verify`."""
 
+import getpass
 import json
 import time
 from collections.abc import Iterable
@@ -71,6 +72,7 @@ def sync(
         since=since.isoformat() if since else None,
         dry_run=dry_run,
         allow_mass_change=allow_mass_change,
+        allowed_by=getpass.getuser() if allow_mass_change else None,
         reason=reason,
     )
     worst = 0

@@ -13,6 +13,16 @@ from psycopg.types.json import Jsonb
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.reconcile.keys import KeyType
 
+# What is proved without the keys under review is what DICT holds.
+_LAST_VERIFIED_KEYS = """
+select sum((told ->> 'entries')::bigint)
+    - coalesce(sum((told ->> 'under_review')::bigint) filter (where told ->> 'proof' = 'VSYNC_WITHOUT_REVIEW'), 0)
+from sync_reports cross join jsonb_each(key_types) as each (name, told)
+where id = (
+    select id from sync_reports where participant_ispb = %s and verified order by sync_timestamp desc, id limit 1
+)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -100,6 +110,12 @@ def of_run(conn: Connection, run_id: str) -> Report | None:
     """Return the report of a run."""
     row = conn.execute(_OF_RUN, [run_id]).fetchone()
     return Report(*row) if row else None
+
+
+def last_verified_keys(conn: Connection, ispb: str) -> int | None:
+    """Return how many keys DICT held when the participant was last proved to be in sync; None where it never was."""
+    [(keys,)] = conn.execute(_LAST_VERIFIED_KEYS, [ispb]).fetchall()
+    return None if keys is None else int(keys)
 
 
 def list_reports(conn: Connection, ispb: str | None = None, limit: int = 100) -> list[Report]:

@@ -19,6 +19,7 @@ from vsync_dagster.sync.repair import Repair
 from vsync_dagster_tests.assets.test_failures import ASSETS, materialize
 from vsync_dagster_tests.world import ISPB, World
 
+PERMISSION: dict[str, Any] = {"allowed_by": "ana", "reason": "a test"}
 LATER = Fence(ISPB, "the-later-run")
 # What a superseded run still writes is true: what it asked DICT, what that cost, and that it FAILED.
 STILL_WRITTEN = {
@@ -94,7 +95,7 @@ def test_a_superseded_run_writes_nothing_more(world: World, place: str, monkeypa
     at_that_moment: dict[str, Any] = {}
     monkeypatch.setattr(owner, name, once_before(getattr(owner, name), lambda: at_that_moment.update(take_over(world))))
 
-    report = world.sync("FULL", mass_change_share=0.0, mass_change_keys=0, allow_mass_change=True, reason="a test")
+    report = world.sync("FULL", mass_change_share=0.0, mass_change_keys=0, allow_mass_change=True, **PERMISSION)
 
     assert at_that_moment, "the place was reached"
     assert report.status == "FAILED"

@@ -1,5 +1,6 @@
 """The commands against a real PostgreSQL (Dagster's storage too) and a DICT over HTTP."""
 
+import getpass
 import json
 import time
 from uuid import UUID
@@ -8,6 +9,7 @@ from vsync_dagster.local_db import roles
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.operations import Operation
+from vsync_dagster.simulator.population import generate
 from vsync_dagster_tests.cli.conftest import Command
 from vsync_dagster_tests.world import ISPB, World
 
@@ -129,3 +131,15 @@ def test_the_simulator_is_filled_and_moved_from_the_command_line(world: World, s
 
     assert (populated.status, moved.status) == (0, 0), populated.err + moved.err
     assert len(world.cids_at_dict() - {bytes(row[0]) for row in world.sql("select cid from entries")}) == 3
+
+
+def test_too_many_changes_exit_with_2_until_somebody_allows_them(world: World, synced: Command) -> None:
+    world.directory.bulk_create(list(generate(ISPB, 1_001, 1)))
+
+    refused = synced("sync", "--ispb", ISPB, "--sync-type", "FULL", "--json")
+    assert (refused.status, refused.json["status"]) == (2, "FAILED")
+    assert "1001 of 0 keys would change" in refused.json["error_message"]
+
+    allowed = synced("sync", "--ispb", ISPB, "--sync-type", "FULL", "--allow-mass-change", "--reason", "first sync")
+    assert allowed.status == 0, allowed.err
+    assert world.sql("select person, reason from mass_changes") == [(getpass.getuser(), "first sync")]
