@@ -153,7 +153,7 @@ def prometheus(metrics_port: int, alertmanager_url: str) -> str:
     [scraped], [told] = configuration["scrape_configs"], configuration["alerting"]["alertmanagers"]
     scraped["static_configs"][0]["targets"] = [f"127.0.0.1:{metrics_port}"]
     told["static_configs"][0]["targets"] = [alertmanager_url.removeprefix("http://")]
-    return yaml.safe_dump(configuration)
+    return str(yaml.safe_dump(configuration))
 
 
 def wait_for(alertmanager: str, *, standing: int) -> list[dict[str, Any]]:
