@@ -94,7 +94,8 @@ def test_a_python_that_does_not_do_is_one_clear_line(fails_on: str, says: str, c
 
 def test_continuous_integration_runs_make_test(clone: Path) -> None:
     _program(clone / "make", '#!/bin/sh\necho "make $*" >> "$CALLS"\n')
-    _program(clone / "java", "#!/bin/sh\n")
+    for installed in ("java", "promtool", "amtool"):
+        _program(clone / installed, "#!/bin/sh\n")
     environment = {
         "PATH": f"{clone}:{os.environ['PATH']}",
         "PYTHON": str(clone / "python"),
@@ -107,7 +108,8 @@ def test_continuous_integration_runs_make_test(clone: Path) -> None:
 
 def test_continuous_integration_names_what_is_missing(clone: Path) -> None:
     _program(clone / "id", "#!/bin/sh\necho 1000\n")
-    _program(clone / "java", "#!/bin/sh\n")
+    for installed in ("java", "promtool", "amtool"):
+        _program(clone / installed, "#!/bin/sh\n")
     environment = {
         "PATH": f"{clone}:{os.environ['PATH']}",
         "PYTHON": str(clone / "python"),
