@@ -8,7 +8,7 @@ PACKAGES := vsync_dagster vsync_dagster_tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo dev test test-long reliability check lint format types arrows lock clean
+.PHONY: help install demo dev test test-long reliability bench check lint format types arrows lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,6 +29,9 @@ test-long: install ## Run the tests that take minutes each
 
 reliability: install ## Inject every fault, and write the table in docs/reliability.md
 	$(BIN)/pytest -m fault --write-reliability $(PYTEST_ARGS)
+
+bench: install ## Measure the speed beside other ways, and write docs/benchmarks.md (sizes: BENCH_ARGS=--help)
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 check: lint types arrows ## Run every check that needs no server
 

@@ -15,6 +15,7 @@ from vsync_dagster.local_db.entries import KeyTypeSet
 from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster.local_db.ledger import cluster_id
 from vsync_dagster.local_db.review import UnderReview
+from vsync_dagster.reconcile.cid_set import Tally
 from vsync_dagster.reconcile.keys import KeyType
 
 _KNOWN = [key_type.value for key_type in KeyType]
@@ -45,22 +46,14 @@ class _Totals:
     """Count and XOR of the CIDs of each key type."""
 
     def __init__(self, key_types: list[str]) -> None:
-        self._key_types = key_types
-        self._counts = np.zeros(len(key_types), np.int64)
-        self._vsyncs = np.zeros((len(key_types), 4), np.uint64)
+        self._tallies = {key_type: Tally() for key_type in key_types}
 
     def add(self, block: CidBlock) -> None:
-        words = np.ascontiguousarray(block.cids).view(np.uint64)
-        for code in np.unique(block.codes):
-            chosen = words[block.codes == code]
-            self._counts[code] += len(chosen)
-            self._vsyncs[code] ^= np.bitwise_xor.reduce(chosen, axis=0)
+        for code, tally in enumerate(self._tallies.values()):
+            tally.add(block.cids[block.codes == code])
 
     def result(self) -> dict[str, KeyTypeSet]:
-        return {
-            key_type: KeyTypeSet(int(self._counts[code]), self._vsyncs[code].tobytes())
-            for code, key_type in enumerate(self._key_types)
-        }
+        return {key_type: KeyTypeSet(tally.count, tally.vsync) for key_type, tally in self._tallies.items()}
 
 
 def read_snapshot(
