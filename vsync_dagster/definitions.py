@@ -20,7 +20,9 @@ from vsync_dagster.resources import (
     SyncSettings,
 )
 from vsync_dagster.retention import retention_job, retention_schedule
+from vsync_dagster.schedules import daily_sync, weekly_full_sync
 from vsync_dagster.sensors.alert_relay import alert_relay
+from vsync_dagster.sensors.new_participants import new_participants
 from vsync_dagster.sensors.outbox_relay import outbox_relay
 
 
@@ -29,8 +31,8 @@ def build_definitions(resource_overrides: Mapping[str, object] | None = None) ->
     return dg.Definitions(
         assets=[local_snapshot, bacen_snapshot, discrepancies, applied_fixes, sync_report],
         jobs=[sync_job, retention_job],
-        schedules=[retention_schedule],
-        sensors=[alert_relay, outbox_relay],
+        schedules=[daily_sync, weekly_full_sync, retention_schedule],
+        sensors=[alert_relay, new_participants, outbox_relay],
         resources={
             "local_database": LocalDatabase(),
             "retention_database": RetentionDatabase(),

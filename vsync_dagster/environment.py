@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +17,7 @@ DAGSTER_SCHEMA = "dagster"
 _KEY_BYTES = 32
 _BUDGET_WAIT_SECONDS = 3_600
 _ALERT_REPEAT_HOURS = 24
+_FIRST_DAY = "2026-01-01"
 _LEASE_SECONDS = 60
 _LEASE_WAIT_SECONDS = 3_600
 
@@ -103,6 +104,25 @@ class Environment:
     def pulsar_topic(self) -> str:
         """`VSYNC_PULSAR_TOPIC`: the topic of all events."""
         return self.variables.get("VSYNC_PULSAR_TOPIC") or DEFAULT_TOPIC
+
+    @property
+    def first_day(self) -> date:
+        """`VSYNC_FIRST_DAY`: the first day that has partitions; it must not change while a backfill runs."""
+        name = "VSYNC_FIRST_DAY"
+        try:
+            return date.fromisoformat(self.variables.get(name) or _FIRST_DAY)
+        except ValueError:
+            raise EnvironmentVariableError(f"{name} is malformed; it is a day, such as {_FIRST_DAY}") from None
+
+    @property
+    def daily_cron(self) -> str:
+        """`VSYNC_DAILY_CRON`: when the daily sync runs, in São Paulo."""
+        return self.variables.get("VSYNC_DAILY_CRON") or "0 2 * * *"
+
+    @property
+    def weekly_cron(self) -> str:
+        """`VSYNC_WEEKLY_CRON`: when the weekly FULL sync runs, in São Paulo."""
+        return self.variables.get("VSYNC_WEEKLY_CRON") or "0 4 * * 0"
 
     @property
     def lease_seconds(self) -> float:

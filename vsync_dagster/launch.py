@@ -22,7 +22,7 @@ from vsync_dagster.local_db import reports
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.errors import DatabaseUnavailableError
 from vsync_dagster.local_db.reports import Report
-from vsync_dagster.partitions import SyncPartition, participants
+from vsync_dagster.partitions import SyncPartition, open_partitions_for
 from vsync_dagster.reconcile.errors import VsyncError
 from vsync_dagster.resources import SyncSettings
 from vsync_dagster.sync.spool import spooled
@@ -62,7 +62,7 @@ class Launcher:
         run_id = str(uuid4())
         try:
             with self.instance(self.variables) as instance:
-                instance.add_dynamic_partitions(_partition_name(), [partition.ispb])
+                open_partitions_for(instance, [partition.ispb])
                 run_id = _run(instance, partition, settings)
                 return self._report(run_id)
         except (*_STORAGE_ERRORS, VsyncError) as error:
@@ -100,8 +100,3 @@ def _run_config(settings: SyncSettings) -> Mapping[str, Any]:
         # What a person wants to see is our own progress; all of Dagster's events are in its UI.
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
-
-
-def _partition_name() -> str:
-    assert participants.name is not None  # noqa: S101 - it was given one
-    return participants.name

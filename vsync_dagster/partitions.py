@@ -1,17 +1,24 @@
 """What a partition is: one participant (ISPB) on one day in São Paulo."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
 
+from vsync_dagster.environment import Environment
+from vsync_dagster.local_db.participants import check_ispb
+
 TIMEZONE = "America/Sao_Paulo"
-FIRST_DAY = "2026-01-01"
+DIMENSION = "ispb"
 
 # `end_offset=1`: the partition of a day is open during that day, since a sync asks DICT as it is now.
-days = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, timezone=TIMEZONE, end_offset=1)
-participants = dg.DynamicPartitionsDefinition(name="ispb")
-sync_partitions = dg.MultiPartitionsDefinition({"date": days, "ispb": participants})
+days = dg.DailyPartitionsDefinition(
+    start_date=Environment(os.environ).first_day.isoformat(), timezone=TIMEZONE, end_offset=1
+)
+participants = dg.DynamicPartitionsDefinition(name=DIMENSION)
+sync_partitions = dg.MultiPartitionsDefinition({"date": days, DIMENSION: participants})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +38,18 @@ class SyncPartition:
         """Read a partition's key, whose dimensions Dagster orders by name: date, then ispb."""
         day, ispb = key.split("|")
         return cls(date.fromisoformat(day), ispb)
+
+
+def open_partitions_for(instance: dg.DagsterInstance, ispbs: Iterable[str]) -> list[str]:
+    """Have Dagster know participants, and return those that are new to it.
+
+    None is ever taken back: with its partitions Dagster would forget the runs of a participant that was disabled.
+
+    Raises:
+        PermanentError: one is not eight digits; Dagster itself would take anything for a key.
+    """
+    known = set(instance.get_dynamic_partitions(DIMENSION))
+    new = [ispb for ispb in map(check_ispb, ispbs) if ispb not in known]
+    if new:
+        instance.add_dynamic_partitions(DIMENSION, new)
+    return new

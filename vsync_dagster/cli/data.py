@@ -37,6 +37,24 @@ def add_participant(ispb: str, name: str | None, via: str | None) -> None:
     click.echo(f"participant {ispb} is registered")
 
 
+@participants.command("enable")
+@click.argument("ispb", type=ISPB)
+def enable_participant(ispb: str) -> None:
+    """Have a participant synced from the next scheduled sync on."""
+    with database().connect() as connection:
+        participant_table.set_enabled(connection, ispb, enabled=True)
+    click.echo(f"participant {ispb} is enabled")
+
+
+@participants.command("disable")
+@click.argument("ispb", type=ISPB)
+def disable_participant(ispb: str) -> None:
+    """Have a participant synced no more; what is known of it stays."""
+    with database().connect() as connection:
+        participant_table.set_enabled(connection, ispb, enabled=False)
+    click.echo(f"participant {ispb} is disabled")
+
+
 @participants.command("list")
 def list_participants() -> None:
     """List the registered participants."""

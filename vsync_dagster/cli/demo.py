@@ -40,11 +40,11 @@ def dev(port: int) -> int:
     """Leave everything running, with the Dagster UI on it; Ctrl-C ends it all."""
     from vsync_dagster.cli.stack import PARTICIPANTS, running_stack
     from vsync_dagster.launch import dagster_instance
-    from vsync_dagster.partitions import participants
+    from vsync_dagster.partitions import open_partitions_for
 
     with running_stack():
         with dagster_instance(environment()) as instance:
-            instance.add_dynamic_partitions(str(participants.name), list(PARTICIPANTS))
+            open_partitions_for(instance, PARTICIPANTS)
         click.echo(f"\nDagster UI: http://127.0.0.1:{port}  (Ctrl-C ends everything)\n", err=True)
         command = [sys.executable, "-m", "dagster", "dev", "-m", "vsync_dagster.definitions"]
         server = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments

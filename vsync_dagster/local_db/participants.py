@@ -51,6 +51,16 @@ def add(conn: Connection, ispb: str, *, name: str | None = None, via: str | None
     return get(conn, ispb)
 
 
+def set_enabled(conn: Connection, ispb: str, *, enabled: bool) -> None:
+    """Have a participant synced from now on, or no more.
+
+    Raises:
+        PermanentError: the ISPB is malformed or not registered.
+    """
+    get(conn, ispb)
+    conn.execute("update participants set enabled = %s where participant_ispb = %s", [enabled, ispb])
+
+
 def get(conn: Connection, ispb: str) -> Participant:
     """Return one participant.
 

@@ -143,3 +143,12 @@ def test_too_many_changes_exit_with_2_until_somebody_allows_them(world: World, s
     allowed = synced("sync", "--ispb", ISPB, "--sync-type", "FULL", "--allow-mass-change", "--reason", "first sync")
     assert allowed.status == 0, allowed.err
     assert world.sql("select person, reason from mass_changes") == [(getpass.getuser(), "first sync")]
+
+
+def test_participants_are_disabled_and_enabled(world: World, synced: Command) -> None:
+    assert synced("participants", "disable", ISPB).out == f"participant {ISPB} is disabled\n"
+    assert "(disabled)" in synced("participants", "list").out
+    assert synced("participants", "enable", ISPB).status == 0
+    assert "(disabled)" not in synced("participants", "list").out
+    unknown = synced("participants", "disable", "00000000")
+    assert (unknown.status, "is not registered" in unknown.err) == (2, True)

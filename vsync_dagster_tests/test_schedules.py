@@ -1,0 +1,159 @@
+"""Participants from the table to runs: on a Dagster instance, with a PostgreSQL."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from vsync_dagster.definitions import defs
+from vsync_dagster.local_db import participants
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.errors import DatabaseError
+from vsync_dagster.partitions import DIMENSION, open_partitions_for
+from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.resources import LocalDatabase
+from vsync_dagster.schedules import daily_sync, weekly_full_sync
+from vsync_dagster.sensors.new_participants import new_participants
+from vsync_dagster_tests.world import ISPB
+
+OTHER = "87654321"
+# 02:00 in São Paulo, where the day is another one than in UTC until 03:00 UTC.
+AT_TWO = datetime(2026, 11, 24, 5, tzinfo=UTC)
+LATE = datetime(2026, 11, 25, 2, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def instance(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setenv("VSYNC_DATABASE_URL", database.url)
+    with dg.instance_for_test() as running:
+        yield running
+
+
+def register(database: Database, *ispbs: str) -> None:
+    with database.connect() as connection:
+        for ispb in ispbs:
+            participants.add(connection, ispb)
+
+
+def requests(
+    schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, at: datetime = AT_TWO
+) -> list[dg.RunRequest]:
+    context = dg.build_schedule_context(
+        instance,
+        at,
+        resources={"local_database": LocalDatabase()},
+        repository_def=defs.get_repository_def(),
+    )
+    return list(schedule.evaluate_tick(context).run_requests or [])
+
+
+def keys(asked: list[dg.RunRequest]) -> list[str | None]:
+    return [request.partition_key for request in asked]
+
+
+def sense(instance: dg.DagsterInstance) -> str | None:
+    context = dg.build_sensor_context(instance, resources={"local_database": LocalDatabase()}, definitions=defs)
+    return new_participants.evaluate_tick(context).skip_message
+
+
+def test_a_participant_that_was_added_is_synced_at_the_next_tick_and_one_that_is_disabled_is_not(
+    database: Database, instance: dg.DagsterInstance
+) -> None:
+    register(database, ISPB)
+    assert keys(requests(daily_sync, instance)) == [f"2026-11-24|{ISPB}"]
+
+    register(database, OTHER)
+    with database.connect() as connection:
+        participants.set_enabled(connection, ISPB, enabled=False)
+    assert keys(requests(daily_sync, instance)) == [f"2026-11-24|{OTHER}"]
+    assert set(instance.get_dynamic_partitions(DIMENSION)) == {ISPB, OTHER}, "its history stays"
+
+    with database.connect() as connection:
+        participants.set_enabled(connection, ISPB, enabled=True)
+    assert keys(requests(daily_sync, instance)) == [f"2026-11-24|{ISPB}", f"2026-11-24|{OTHER}"]
+
+
+def test_the_day_is_that_of_sao_paulo(database: Database, instance: dg.DagsterInstance) -> None:
+    register(database, ISPB)
+    assert keys(requests(daily_sync, instance, LATE)) == [f"2026-11-24|{ISPB}"]
+
+
+def test_a_run_is_tagged_with_its_partition_and_has_a_key_of_its_own(
+    database: Database, instance: dg.DagsterInstance
+) -> None:
+    """By the tag of its ISPB the queue starts one run a participant; by its key a repeated tick starts none again."""
+    register(database, ISPB)
+    [daily] = requests(daily_sync, instance)
+    [weekly] = requests(weekly_full_sync, instance)
+    assert daily.tags["dagster/partition/ispb"] == ISPB
+    assert daily.run_key == requests(daily_sync, instance)[0].run_key
+    assert daily.run_key != weekly.run_key
+    types = [run.run_config["resources"]["settings"]["config"]["sync_type"] for run in (daily, weekly)]
+    assert types == ["INCREMENTAL", "FULL"]
+
+
+def test_when_they_run() -> None:
+    assert (daily_sync.cron_schedule, weekly_full_sync.cron_schedule) == ("0 2 * * *", "0 4 * * 0")
+    for schedule in (daily_sync, weekly_full_sync):
+        assert schedule.execution_timezone == "America/Sao_Paulo"
+        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_the_sensor_opens_partitions_and_takes_none_back(database: Database, instance: dg.DagsterInstance) -> None:
+    register(database, ISPB)
+    assert sense(instance) == f"opened the partitions of {ISPB}"
+    assert sense(instance) == "no new participant"
+    with database.connect() as connection:
+        participants.set_enabled(connection, ISPB, enabled=False)
+    assert sense(instance) == "no new participant"
+    assert instance.get_dynamic_partitions(DIMENSION) == [ISPB]
+
+
+def test_a_table_that_cannot_be_read_changes_nothing(database: Database, instance: dg.DagsterInstance) -> None:
+    register(database, ISPB)
+    sense(instance)
+    database.retrying(lambda connection: connection.execute("alter table participants rename to away"))
+    for tick in (lambda: sense(instance), lambda: requests(daily_sync, instance)):
+        with pytest.raises(DatabaseError):
+            tick()
+    assert instance.get_dynamic_partitions(DIMENSION) == [ISPB]
+
+
+@pytest.mark.parametrize("ispb", ["1234567", "123456789", "1234567a", "1234|678", "١٢٣٤٥٦٧٨", ""])
+def test_only_eight_digits_become_a_partition(instance: dg.DagsterInstance, ispb: str) -> None:
+    with pytest.raises(PermanentError, match="eight digits"):
+        open_partitions_for(instance, [ISPB, ispb])
+    assert instance.get_dynamic_partitions(DIMENSION) == []
+
+
+def test_a_tick_asks_for_300_participants(database: Database, instance: dg.DagsterInstance) -> None:
+    ispbs = [f"{number:08}" for number in range(300)]
+    register(database, *ispbs)
+    assert keys(requests(daily_sync, instance)) == [f"2026-11-24|{ispb}" for ispb in ispbs]
+
+
+_SHOW = """
+from vsync_dagster.partitions import days
+from vsync_dagster.schedules import daily_sync, weekly_full_sync
+print(days.get_first_partition_key(), daily_sync.cron_schedule, weekly_full_sync.cron_schedule, sep=";")
+"""
+
+
+def test_the_environment_says_when_and_from_which_day_on() -> None:
+    given = {"VSYNC_FIRST_DAY": "2026-06-01", "VSYNC_DAILY_CRON": "30 1 * * *", "VSYNC_WEEKLY_CRON": "0 5 * * 6"}
+    shown = subprocess.run(
+        [sys.executable, "-c", _SHOW], env={**os.environ, **given}, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == "2026-06-01;30 1 * * *;0 5 * * 6\n"
+    wrong = subprocess.run(
+        [sys.executable, "-c", _SHOW],
+        env={**os.environ, "VSYNC_FIRST_DAY": "June"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "VSYNC_FIRST_DAY is malformed; it is a day, such as 2026-01-01" in wrong.stderr
