@@ -17,8 +17,8 @@ from benchmarks.data import make_table
 from benchmarks.measure import Place, best
 from vsync_dagster.embedded.postgres import embedded_postgres
 
-CASES = ("compare", "difference", "cid_file", "vsyncs")
-_TABLE_CASES = {"compare", "vsyncs"}
+CASES = ("compare", "difference", "cid_file", "vsyncs", "fixes")
+_TABLE_CASES = {"compare", "vsyncs", "fixes"}
 _PACKAGES = ("numpy", "polars", "duckdb", "pyarrow", "adbc-driver-postgresql", "psycopg")
 # Nothing here has to survive a crash, so no side waits for the disk.
 _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "256MB"}
