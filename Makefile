@@ -8,7 +8,7 @@ PACKAGES := vsync_dagster vsync_dagster_tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo dev test test-long reliability bench check lint format types arrows lock clean
+.PHONY: help install demo dev test test-long reliability screenshots bench check lint format types arrows lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,6 +32,9 @@ reliability: install ## Inject every fault, and write the table in docs/reliabil
 
 bench: install ## Measure the speed beside other ways, and write docs/benchmarks.md (sizes: BENCH_ARGS=--help)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+screenshots: install ## Write the pictures of the console in docs/images, with Debian's chromium
+	$(BIN)/pytest vsync_dagster_tests/console/test_screenshots.py --write-screenshots $(PYTEST_ARGS)
 
 check: lint types arrows ## Run every check that needs no server
 

@@ -25,12 +25,15 @@ def demo() -> int:
     from vsync_dagster.reconcile.status import Status, SyncType
     from vsync_dagster.resources import SyncSettings
 
+    # Where a database is given, so are its logins.
+    console = "console" if os.environ.get("VSYNC_DATABASE_URL") else "console --demo"
     with running_stack():
         launcher = Launcher(environment())
         settings = SyncSettings(sync_type=SyncType.FULL.value)
         syncs = [launcher.sync(SyncPartition(today(), ispb), settings) for ispb in PARTICIPANTS]
         for report in syncs:
             print_report(report)
+    click.echo(f"\nWhat is under review waits for people: {sys.argv[0]} {console}")
     return max(Status(report.status).exit_code for report in syncs)
 
 

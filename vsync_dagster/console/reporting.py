@@ -47,6 +47,7 @@ def show_report(visit: Visit) -> Response:
         "report.html",
         report=report,
         key_types=reports.by_key_type(report),
+        under_review=sum(told.get("under_review") or 0 for told in report.key_types.values()),
         plots=plots(report),
         share=share,
         proof=proof,

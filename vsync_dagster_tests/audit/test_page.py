@@ -12,7 +12,7 @@ from vsync_dagster.audit.page import Evidence, render
 from vsync_dagster.local_db import audit, chains
 from vsync_dagster.local_db.database import Database
 from vsync_dagster_tests.audit.conftest import FIRST_DAY, FIXED, HELD, HOSTILE, period
-from vsync_dagster_tests.console.test_in_chromium import CHROMIUM, running_chromium
+from vsync_dagster_tests.console.chromium import CHROMIUM, running_chromium
 from vsync_dagster_tests.local_db.parts import ISPB
 from vsync_dagster_tests.local_db.test_chains import tamper
 

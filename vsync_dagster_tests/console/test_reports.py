@@ -80,6 +80,13 @@ def test_a_report_shows_figures_and_its_proof(database: Database, eva: Person) -
     assert eva.get(f"/reports/{UUID(int=9)}").status_code == 404
 
 
+def test_what_is_left_out_of_a_proof_is_told(database: Database, eva: Person) -> None:
+    keep(database, replace(report(1, verified=True), key_types={"CPF": TOLD, "EVP": TOLD | {"under_review": 3}}))
+    keep(database, report(2, verified=True))
+    assert "in sync, but for 3 keys still under review." in text_of(eva.get(f"/reports/{UUID(int=1)}"))
+    assert "Proved to be in sync." in text_of(eva.get(f"/reports/{UUID(int=2)}"))
+
+
 def test_a_failed_report_knows_little_and_is_shown(database: Database, eva: Person) -> None:
     keep(database, replace(report(1, status="FAILED"), key_types={"CPF": dict.fromkeys(TOLD)}))
     assert "CPF - - - - - -" in text_of(eva.get(f"/reports/{UUID(int=1)}"))
