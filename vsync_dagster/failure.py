@@ -38,7 +38,7 @@ def report_failure(context: dg.HookContext) -> None:
         run_id=context.run_id,
         partition=SyncPartition.parse(run.tags["dagster/partition"]),
         settings=context.resources.settings,
-        started_at=_started_at(context.instance, context.run_id),
+        started_at=started_at(context.instance, context.run_id),
         error=context.op_exception,
     )
 
@@ -87,7 +87,8 @@ def _sync_type(settings: SyncSettings) -> SyncType:
         return SyncType.INCREMENTAL
 
 
-def _started_at(instance: dg.DagsterInstance, run_id: str) -> datetime:
+def started_at(instance: dg.DagsterInstance, run_id: str) -> datetime:
+    """Return when a run started, in UTC; now, where it never did."""
     record = instance.get_run_record_by_id(run_id)
     if record is None or record.start_time is None:
         return datetime.now(UTC)

@@ -189,12 +189,17 @@ def read_figures(database: Database, duration_bounds: Sequence[float]) -> Figure
         return Figures(
             last_syncs=_rows(conn, LastSync, _LAST_SYNCS, _FAILURES_COUNTED),
             durations=_rows(conn, Durations, _DURATIONS, list(duration_bounds)),
-            clocks=_rows(conn, Clock, _CLOCKS, [str(key_type) for key_type in KeyType]),
+            clocks=clocks(conn),
             review_queues=_rows(conn, ReviewQueue, _REVIEW),
             outbox=outbox,
             alerts=_rows(conn, StandingAlerts, _ALERTS),
             budgets=_rows(conn, Budget, _BUDGETS),
         )
+
+
+def clocks(conn: Connection) -> Sequence[Clock]:
+    """Return the clocks of every enabled participant and key type."""
+    return _rows(conn, Clock, _CLOCKS, [str(key_type) for key_type in KeyType])
 
 
 def _rows(conn: Connection, kind: type[Row], query: str, *parameters: object) -> list[Row]:

@@ -1,0 +1,31 @@
+"""The clocks of the 36-hour rule: how long DICT has answered no verification, and how long it has not said OK.
+
+Source: Manual Operacional do DICT, history of version 1.1: a verification every 36 hours at the latest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Which key types have waited too long, the longest of them in seconds, and whether that is critical."""
+
+    key_types: tuple[str, ...]
+    seconds: float
+    critical: bool
+
+
+def overdue(waited: Mapping[str, float], *, warn_after: float, critical_after: float) -> Overdue | None:
+    """Return what has waited too long; None where nothing has.
+
+    Args:
+        waited: seconds, by key type.
+        warn_after: as many seconds are not too long yet.
+        critical_after: as many are not critical yet.
+    """
+    late = {key_type: seconds for key_type, seconds in waited.items() if seconds > warn_after}
+    if not late:
+        return None
+    longest = max(late.values())
+    return Overdue(tuple(late), longest, longest > critical_after)

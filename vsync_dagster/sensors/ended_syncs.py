@@ -1,0 +1,90 @@
+"""Tells of syncs that failed, also of those that were killed, and takes it back when one has ended well."""
+
+from typing import Any
+
+import dagster as dg
+
+from vsync_dagster.environment import Environment
+from vsync_dagster.failure import report_run_failure, started_at
+from vsync_dagster.local_db import alerts, reports
+from vsync_dagster.local_db.alerts import Alert, Severity
+from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.partitions import SyncPartition
+from vsync_dagster.reconcile.errors import TransientError
+from vsync_dagster.reconcile.status import Status
+from vsync_dagster.resources import LocalDatabase, SyncSettings, environment
+
+NAME = "VSyncFailed"
+
+
+class RunLostError(TransientError):
+    """A run ended without a word: its process was killed, or never began."""
+
+
+@dg.run_failure_sensor(
+    name="failed_syncs",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Raises an alert for a sync that failed, and writes the report of one that could not.",
+)
+def failed_syncs(context: dg.RunFailureSensorContext, local_database: LocalDatabase) -> None:
+    """Once a run; a run whose process died has no report yet and gets its FAILED one here, and no other ever."""
+    run = context.dagster_run
+    if "dagster/partition" not in run.tags:
+        return
+    database, partition = local_database.database(), SyncPartition.parse(run.tags["dagster/partition"])
+    if database.retrying(lambda connection: reports.of_run(connection, run.run_id)) is None:
+        report_run_failure(
+            run_id=run.run_id,
+            partition=partition,
+            settings=_settings(run),
+            started_at=started_at(context.instance, run.run_id),
+            error=RunLostError("the run's process was killed or never began; run it again"),
+        )
+    if run.tags.get("dagster/will_retry") != "true":
+        _raise(database, environment(), partition, run.run_id)
+
+
+@dg.run_status_sensor(
+    name="succeeded_syncs",
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Resolves the alert of a failed sync once its participant's sync has ended well.",
+)
+def succeeded_syncs(context: dg.RunStatusSensorContext, local_database: LocalDatabase) -> None:
+    """Only a run that has a report is a sync: one asset by itself proves nothing."""
+    run = context.dagster_run
+
+    def resolve(connection: Connection) -> None:
+        report = reports.of_run(connection, run.run_id)
+        if report is not None:
+            alerts.resolve(connection, f"{NAME}/{report.participant_ispb}")
+
+    local_database.database().retrying(resolve)
+
+
+def _raise(database: Database, variables: Environment, partition: SyncPartition, run_id: str) -> None:
+    def write(connection: Connection) -> None:
+        report = reports.of_run(connection, run_id)
+        # The sensors come late, and not in the order in which runs have ended.
+        latest = reports.list_reports(connection, partition.ispb, limit=1)
+        if latest and latest[0].status != Status.FAILED:
+            return
+        alert = Alert(
+            fingerprint=f"{NAME}/{partition.ispb}",
+            name=NAME,
+            severity=Severity.CRITICAL,
+            title=f"{partition.ispb}: the sync of {partition.day} has failed",
+            text=(report.error_message if report else None) or "its log in Dagster says why",
+            link=variables.run_link(run_id),
+            labels={"ispb": partition.ispb},
+        )
+        alerts.raise_alert(connection, alert)
+
+    database.retrying(write)
+
+
+def _settings(run: dg.DagsterRun) -> SyncSettings:
+    config: dict[str, Any] = dict(run.run_config)
+    return SyncSettings(**config.get("resources", {}).get("settings", {}).get("config", {}))

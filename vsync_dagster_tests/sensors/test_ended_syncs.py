@@ -1,0 +1,104 @@
+"""Runs that ended, as the daemon hands them to the sensors: failed, killed, and well."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from vsync_dagster.definitions import defs
+from vsync_dagster.jobs import SYNC_JOB
+from vsync_dagster.local_db import alerts
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.partitions import SyncPartition, open_partitions_for
+from vsync_dagster.resources import LocalDatabase
+from vsync_dagster.sensors.ended_syncs import failed_syncs, succeeded_syncs
+from vsync_dagster_tests.world import DAY, ISPB, World, running_world
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A participant without keys, and a DICT."""
+    with running_world(database, tmp_path, monkeypatch) as running:
+        monkeypatch.setenv("VSYNC_DAGSTER_URL", "https://dagster.example")
+        yield running
+
+
+def killed(world: World, **tags: str) -> dg.DagsterRun:
+    """A run whose process died: run monitoring says so, and nobody else."""
+    open_partitions_for(world.instance, [ISPB])
+    run = world.instance.create_run_for_job(
+        defs.resolve_job_def(SYNC_JOB),
+        run_config={"resources": {"settings": {"config": {"sync_type": "FULL"}}}},
+        tags={"dagster/partition": SyncPartition(DAY, ISPB).key, **tags},
+    )
+    world.instance.report_run_failed(run, "its process is gone")
+    return run
+
+
+def tell_of(world: World, run_id: str) -> None:
+    """Hand a run that ended to the sensor for it."""
+    run = world.instance.get_run_by_id(run_id)
+    assert run is not None
+    ended = [dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS]
+    [event] = [
+        record.event_log_entry.dagster_event
+        for record in world.instance.get_records_for_run(run_id).records
+        if record.event_log_entry.dagster_event and record.event_log_entry.dagster_event.event_type in ended
+    ]
+    context = dg.build_run_status_sensor_context("sensor", event, world.instance, run)
+    if run.status is dg.DagsterRunStatus.FAILURE:
+        failed_syncs(context.for_run_failure(), local_database=LocalDatabase())
+    else:
+        succeeded_syncs(context, local_database=LocalDatabase())
+
+
+def standing(world: World) -> list[alerts.Alert]:
+    with world.database.connect() as connection:
+        return [each.alert for each in alerts.standing(connection)]
+
+
+def test_a_run_that_was_killed_gets_one_failed_report_and_an_alert(world: World) -> None:
+    run = killed(world)
+    tell_of(world, run.run_id)
+    tell_of(world, run.run_id)
+
+    rows = world.sql("select run_id, status, sync_type, error_message from sync_reports")
+    assert rows == [(run.run_id, "FAILED", "FULL", "the run's process was killed or never began; run it again")]
+    [alert] = standing(world)
+    assert (alert.fingerprint, alert.severity) == (f"VSyncFailed/{ISPB}", alerts.Severity.CRITICAL)
+    assert alert.title == f"{ISPB}: the sync of {DAY} has failed"
+    assert alert.link == f"https://dagster.example/runs/{run.run_id}"
+
+
+def test_a_run_that_reported_its_failure_keeps_its_report_and_the_alert_says_the_same(world: World) -> None:
+    report = world.sync("NEITHER")
+    assert report.status == "FAILED"
+    tell_of(world, report.run_id)
+    assert world.sql("select id from sync_reports") == [(report.id,)]
+    assert [alert.text for alert in standing(world)] == [report.error_message]
+
+
+def test_a_run_that_dagster_starts_again_has_its_report_and_raises_nothing_yet(world: World) -> None:
+    tell_of(world, killed(world, **{"dagster/will_retry": "true"}).run_id)
+    assert world.sql("select status from sync_reports") == [("FAILED",)]
+    assert standing(world) == []
+
+
+def test_the_next_sync_that_ends_well_takes_the_alert_back(world: World) -> None:
+    failed = killed(world)
+    tell_of(world, failed.run_id)
+    report = world.sync()
+    assert report.status == "COMPLETED"
+    tell_of(world, report.run_id)
+    assert standing(world) == []
+    tell_of(world, failed.run_id)
+    assert standing(world) == [], "the sensor of failures came late"
+
+
+def test_another_run_is_none_of_ours(world: World) -> None:
+    run = world.instance.create_run_for_job(defs.resolve_job_def("retention_job"))
+    world.instance.report_run_failed(run, "its process is gone")
+    tell_of(world, run.run_id)
+    assert world.sql("select count(*) from sync_reports") == [(0,)]
+    assert standing(world) == []

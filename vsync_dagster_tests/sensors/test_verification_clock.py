@@ -1,0 +1,100 @@
+"""The clocks of the 36-hour rule ring by what DICT has answered, and when nothing has run at all."""
+
+import dagster as dg
+import pytest
+
+from vsync_dagster.definitions import defs
+from vsync_dagster.local_db import alerts, participants
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.reconcile.keys import KeyType
+from vsync_dagster.reconcile.waiting import Overdue, overdue
+from vsync_dagster.resources import LocalDatabase
+from vsync_dagster.sensors.verification_clock import verification_clock
+from vsync_dagster_tests.world import ISPB
+
+_ANSWERED = """
+insert into sync_state (participant_ispb, key_type, answered_at, verified_at)
+select %s, unnest(%s::text[]), now() - make_interval(hours => %s), now() - make_interval(hours => %s)
+on conflict (participant_ispb, key_type) do update
+set answered_at = excluded.answered_at, verified_at = excluded.verified_at
+"""
+ALL = [str(key_type) for key_type in KeyType]
+
+
+@pytest.fixture
+def registered(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    monkeypatch.setenv("VSYNC_DATABASE_URL", database.url)
+    with database.connect() as connection:
+        participants.add(connection, ISPB)
+    return database
+
+
+def verified(database: Database, key_types: list[str], answered_hours_ago: int, ok_hours_ago: int) -> None:
+    with database.connect() as connection:
+        connection.execute(_ANSWERED, [ISPB, key_types, answered_hours_ago, ok_hours_ago])
+
+
+def ringing(database: Database) -> dict[str, str]:
+    """Evaluate the sensor as the daemon does, and return what stands after it."""
+    verification_clock.evaluate_tick(
+        dg.build_sensor_context(resources={"local_database": LocalDatabase()}, definitions=defs)
+    )
+    with database.connect() as connection:
+        return {each.alert.fingerprint: each.alert.severity.value for each in alerts.standing(connection)}
+
+
+@pytest.mark.parametrize(
+    ("answered", "ok", "rings"),
+    [
+        (23, 35, {}),
+        (25, 25, {"VSyncNotAnswered": "warning"}),
+        (34, 34, {"VSyncNotAnswered": "critical"}),
+        (1, 37, {"VSyncNotOk": "critical"}),
+        (37, 37, {"VSyncNotAnswered": "critical", "VSyncNotOk": "critical"}),
+    ],
+)
+def test_each_clock_rings_at_its_hours(registered: Database, answered: int, ok: int, rings: dict[str, str]) -> None:
+    verified(registered, ALL, answered, ok)
+    assert ringing(registered) == {f"{name}/{ISPB}": severity for name, severity in rings.items()}
+
+
+def test_one_key_type_that_is_late_is_enough_and_named(registered: Database) -> None:
+    verified(registered, ALL, 1, 1)
+    verified(registered, ["EVP"], 34, 1)
+    assert ringing(registered) == {f"VSyncNotAnswered/{ISPB}": "critical"}
+    with registered.connect() as connection:
+        [standing] = alerts.standing(connection)
+    assert standing.alert.title == f"{ISPB}: DICT last answered a verification 34 hours ago"
+    assert standing.alert.text.startswith("Late: EVP.")
+
+
+def test_they_ring_for_a_participant_that_was_never_synced_and_not_for_a_disabled_one(registered: Database) -> None:
+    registered.retrying(
+        lambda connection: connection.execute("update participants set created_at = now() - interval '40 hours'")
+    )
+    assert ringing(registered) == {f"VSyncNotAnswered/{ISPB}": "critical", f"VSyncNotOk/{ISPB}": "critical"}
+    with registered.connect() as connection:
+        participants.set_enabled(connection, ISPB, enabled=False)
+    assert ringing(registered) == {}
+
+
+def test_they_fall_silent_when_dict_has_answered(registered: Database) -> None:
+    verified(registered, ALL, 37, 37)
+    ringing(registered)
+    verified(registered, ALL, 0, 37)
+    assert ringing(registered) == {f"VSyncNotOk/{ISPB}": "critical"}
+    verified(registered, ALL, 0, 0)
+    assert ringing(registered) == {}
+
+
+def test_another_alert_is_left_alone(registered: Database) -> None:
+    other = alerts.Alert(f"VSyncFailed/{ISPB}", "VSyncFailed", alerts.Severity.CRITICAL, "failed", "")
+    registered.retrying(lambda connection: alerts.raise_alert(connection, other))
+    assert ringing(registered) == {other.fingerprint: "critical"}
+
+
+def test_late_is_later_than_the_limit() -> None:
+    limits = {"warn_after": 24.0, "critical_after": 33.0}
+    assert overdue({"CPF": 24.0}, **limits) is None
+    assert overdue({"CPF": 24.1, "EVP": 33.0, "PHONE": 1.0}, **limits) == Overdue(("CPF", "EVP"), 33.0, critical=False)
+    assert overdue({"CPF": 33.1}, **limits) == Overdue(("CPF",), 33.1, critical=True)
