@@ -84,7 +84,7 @@ class Stranger:
             "session": None,
             "now": self.console.now(),
         }
-        here = {"here": _with_query(self.request), "told": []}
+        here = {"here": _address(self.request), "told": []}
         return HTMLResponse(_templates().get_template(template).render(**shared | here | values), status)
 
 
@@ -201,8 +201,11 @@ def _to_login(request: Request) -> Response:
     return RedirectResponse("/login", 303)
 
 
-def _with_query(request: Request) -> str:
-    return f"{request.url.path}?{request.url.query}" if request.method == "GET" and request.url.query else "/"
+def _address(request: Request) -> str:
+    """Return the address of a page within this site; what a form was sent to is no page."""
+    if request.method != "GET":
+        return "/"
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
 
 
 @cache

@@ -1,14 +1,15 @@
 """Who gets in, for how long, and what a browser is told."""
 
 import logging
+import re
 from collections.abc import Iterator
+from html import unescape
 
 import pytest
 from starlette.applications import Starlette
 
 from vsync_dagster.console import sessions, throttle
 from vsync_dagster.console.app import create_app
-from vsync_dagster.console.headers import HEADERS
 from vsync_dagster.local_db import roles
 from vsync_dagster.local_db.database import Database
 from vsync_dagster_tests.console.conftest import Clock
@@ -119,12 +120,25 @@ def test_logging_in_many_times_rightly_is_no_attack(app: Starlette, known: Crede
 
 
 def test_every_answer_has_the_headers(app: Starlette, ana: Person) -> None:
-    paths = ("/login", "/", "/static/console.css", "/static/htmx-2.0.11.min.js", "/nothing", "/items/no-id")
+    expected = {
+        "X-Frame-Options": "DENY",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }
+    rules = {
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    }
+    paths = ("/login", "/", "/reports", "/static/console.css", "/static/htmx-2.0.11.min.js", "/nothing", "/items/no-id")
     for answer in [*map(ana.get, paths), ana.post("/login"), Browser(app).get("/")]:
-        assert {name: answer.headers[name] for name in HEADERS} == HEADERS, answer.url
-    policy = HEADERS["Content-Security-Policy"]
-    assert "unsafe" not in policy
-    assert "default-src 'none'" in policy
+        assert {name: answer.headers[name] for name in expected} == expected, answer.url
+        policy = answer.headers["Content-Security-Policy"]
+        assert rules <= set(policy.split("; "))
+        assert "unsafe" not in policy
 
 
 def test_no_page_asks_anybody_else(ana: Person) -> None:
@@ -166,6 +180,12 @@ def test_a_language_is_kept_and_leads_nowhere_else(app: Starlette, back: str, wh
     answer = stranger.send("GET", "/language", params={"to": "pt", "back": back})
     assert answer.headers["location"] == where
     assert "Entrar" in stranger.get("/login").text
+
+
+def test_the_other_language_is_offered_on_the_same_page(ana: Person) -> None:
+    for path in ("/reports", "/?state=KEPT&order=participant"):
+        [link] = re.findall(r'href="(/language[^"]+)"', ana.get(path).text)
+        assert ana.get(unescape(link)).headers["location"] == path
 
 
 def test_the_language_is_the_browsers_until_one_is_chosen(app: Starlette) -> None:
