@@ -9,6 +9,7 @@ from vsync_dagster.assets.bacen_snapshot import bacen_snapshot
 from vsync_dagster.assets.discrepancies import discrepancies
 from vsync_dagster.assets.local_snapshot import local_snapshot
 from vsync_dagster.assets.sync_report import sync_report
+from vsync_dagster.checks import Thresholds, thresholds
 from vsync_dagster.jobs import sync_job
 from vsync_dagster.resources import (
     AlertTargets,
@@ -32,6 +33,7 @@ def build_definitions(resource_overrides: Mapping[str, object] | None = None) ->
     """Return the code location, with other resources where a test brings its own."""
     return dg.Definitions(
         assets=[local_snapshot, bacen_snapshot, discrepancies, applied_fixes, sync_report],
+        asset_checks=[thresholds],
         jobs=[sync_job, retention_job],
         schedules=[daily_sync, weekly_full_sync, retention_schedule],
         sensors=[alert_relay, failed_syncs, new_participants, outbox_relay, succeeded_syncs, verification_clock],
@@ -43,6 +45,7 @@ def build_definitions(resource_overrides: Mapping[str, object] | None = None) ->
             "event_broker": EventBroker(),
             "alert_targets": AlertTargets(),
             "settings": SyncSettings(),
+            "thresholds": Thresholds(),
             **(resource_overrides or {}),
         },
         executor=dg.in_process_executor,

@@ -1,0 +1,29 @@
+"""From when on a sync's figures are worth a look."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one sync took and found; also what each figure may be, which is exceeded by more, not by as much.
+
+    `error_rate` is the share of the fixes that failed, from 0 to 1.
+    """
+
+    duration_seconds: float
+    discrepancies: float
+    error_rate: float
+    fixes_failed: float
+    missing_bacen: float
+
+
+def within(found: Figures, limits: Figures) -> Mapping[str, bool]:
+    """Tell of each figure whether it is within its limit."""
+    allowed = asdict(limits)
+    return {name: value <= allowed[name] for name, value in asdict(found).items()}
+
+
+def error_rate(failed: int, made: int) -> float:
+    """Return the share of the fixes that failed; 0 where none was tried."""
+    return failed / (failed + made) if failed else 0.0
