@@ -240,9 +240,10 @@ def test_reports_of_many_years_are_listed_by_their_index(database: Database, day
         conn.execute(
             """
             insert into sync_reports select (jsonb_populate_record(r, jsonb_build_object(
-                'id', gen_random_uuid(), 'run_id', gen_random_uuid(), 'participant_ispb', lpad(n::text, 8, '0'),
+                'id', lpad((day * 1000 + n)::text, 32, '0'), 'run_id', 'run-' || day * 1000 + n,
+                'participant_ispb', lpad(n::text, 8, '0'),
                 'sync_timestamp', r.sync_timestamp + make_interval(days => day), 'chain_number', day))).*
-            from sync_reports r, generate_series(1, 300) as n, generate_series(1, %s) as day
+            from sync_reports r, generate_series(1, %s) as day, generate_series(1, 300) as n
             """,
             [days],
         )
