@@ -24,6 +24,7 @@ from vsync_dagster.retention import retention_job, retention_schedule
 from vsync_dagster.schedules import daily_sync, weekly_full_sync
 from vsync_dagster.sensors.alert_relay import alert_relay
 from vsync_dagster.sensors.ended_syncs import failed_syncs, succeeded_syncs
+from vsync_dagster.sensors.exceeded_thresholds import exceeded_thresholds
 from vsync_dagster.sensors.new_participants import new_participants
 from vsync_dagster.sensors.outbox_relay import outbox_relay
 from vsync_dagster.sensors.verification_clock import verification_clock
@@ -36,7 +37,15 @@ def build_definitions(resource_overrides: Mapping[str, object] | None = None) ->
         asset_checks=[thresholds],
         jobs=[sync_job, retention_job],
         schedules=[daily_sync, weekly_full_sync, retention_schedule],
-        sensors=[alert_relay, failed_syncs, new_participants, outbox_relay, succeeded_syncs, verification_clock],
+        sensors=[
+            alert_relay,
+            exceeded_thresholds,
+            failed_syncs,
+            new_participants,
+            outbox_relay,
+            succeeded_syncs,
+            verification_clock,
+        ],
         resources={
             "local_database": LocalDatabase(),
             "retention_database": RetentionDatabase(),
