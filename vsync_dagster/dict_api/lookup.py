@@ -11,6 +11,8 @@ from vsync_dagster.dict_api.errors import DictForbiddenError, DictNotFoundError,
 from vsync_dagster.reconcile.entry import Entry
 from vsync_dagster.reconcile.look_up import Found
 
+CONCURRENCY = 16
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LookUp:
@@ -26,7 +28,7 @@ class LookUp:
     response_time: datetime | None
 
 
-def look_up(client: DictClient, cids: Iterable[bytes], concurrency: int = 16) -> Iterator[LookUp]:
+def look_up(client: DictClient, cids: Iterable[bytes], concurrency: int = CONCURRENCY) -> Iterator[LookUp]:
     """Look up each CID, `concurrency` at a time, and yield the answers as they come.
 
     When one look-up fails no further ones are begun; those under way are waited for and yielded, since they are paid

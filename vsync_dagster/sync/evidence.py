@@ -9,12 +9,17 @@ from vsync_dagster.dict_api.calls import DictCall
 from vsync_dagster.local_db import calls
 from vsync_dagster.local_db.database import Database
 
-_FLUSH_EVERY = 500
+# Look-ups are many and alike. What a process that is killed may lose of them is as much as it loses of their answers.
+BATCHED = "getEntryByCid"
+BATCH = 50
 
 
 @dataclass(slots=True)
 class CallRecorder:
-    """Writes calls down in bulk, at the latest when the block ends, also by an error. Safe for several threads."""
+    """Writes each call down before its answer is used, look-ups in batches; what is left, when the block ends.
+
+    Safe for several threads.
+    """
 
     database: Database
     run_id: str | None
@@ -25,7 +30,7 @@ class CallRecorder:
         """Keep a call."""
         with self._lock:
             self._calls.append(call)
-            if len(self._calls) >= _FLUSH_EVERY:
+            if call.operation != BATCHED or len(self._calls) >= BATCH:
                 self._flush()
 
     def __enter__(self) -> Self:

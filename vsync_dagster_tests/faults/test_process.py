@@ -8,9 +8,11 @@ from collections import Counter
 
 import pytest
 
+from vsync_dagster.dict_api.lookup import CONCURRENCY
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.operations import Operation
+from vsync_dagster.sync.evidence import BATCH
 from vsync_dagster.sync.look_up import STAGE_EVERY
 from vsync_dagster_tests.reliability import fault
 from vsync_dagster_tests.world import ISPB, World
@@ -72,6 +74,34 @@ def test_killed_at_any_moment(unmetered_world: World) -> None:
     # A kill between DICT's answer and the commit that keeps the file's Id loses the Id.
     files = world.directory.calls.total(Operation.CREATE_CID_SET_FILE)
     assert files <= len(KeyType) * ROUNDS + kills // 10
+
+
+@pytest.mark.parametrize("operation", [Operation.CREATE_SYNC_VERIFICATION, Operation.GET_ENTRY_BY_CID])
+@fault(
+    "Process",
+    "kill -9 while DICT answers",
+    "Each answered call has its row in dict_calls, but for the one under way and, of look-ups, the last"
+    f" {BATCH + CONCURRENCY}.",
+)
+def test_the_evidence_of_a_killed_process(unmetered_world: World, operation: Operation) -> None:
+    world = unmetered_world
+    world.populate(10)
+    drift(world.directory, None, ISPB, creates=400)
+    world.settle()
+    answered = world.directory.calls.total
+    process = begin("FULL")
+    while answered(operation) < (3 if operation is Operation.CREATE_SYNC_VERIFICATION else 200):
+        assert process.poll() is None
+        time.sleep(0.01)
+
+    process.kill()
+
+    process.communicate()
+    time.sleep(0.5)  # what DICT is in the middle of answering
+    lost = {each: answered(each) - world.calls(each.value) for each in Operation}
+    assert lost.pop(Operation.GET_ENTRY_BY_CID) <= BATCH + CONCURRENCY
+    del lost[Operation.DOWNLOAD_CID_SET_FILE]
+    assert sum(lost.values()) <= 1
 
 
 def found(world: World) -> int:
