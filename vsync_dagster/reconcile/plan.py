@@ -12,6 +12,9 @@ from dataclasses import dataclass
 # Refills add fractions; without a tolerance a rounding error would cost a token.
 _TOLERANCE = 1e-6
 
+# However much DICT grants: a log that has no end must end.
+MOST_PAGES = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
@@ -80,7 +83,8 @@ def pages_worth_reading(event_log: Bucket, cid_files: Bucket, longest_wait: floa
     A file costs a token of a bucket that refills every 36 minutes, so the log is read as far as pages are to be had
     by the time at which a file could be asked for. One page is kept for what happens after the file was made.
     """
-    return max(event_log.tokens_within(min(cid_files.seconds_for(1), longest_wait)) - 1, 1)
+    pages = event_log.tokens_within(min(cid_files.seconds_for(1), longest_wait)) - 1
+    return min(max(pages, 1), MOST_PAGES)
 
 
 def _seconds(buckets: Mapping[str, Bucket], tokens: Mapping[str, float]) -> float:

@@ -143,6 +143,8 @@ def _file_response(service: Service, path: Path | None, fault: Fault | None) -> 
         content = (b"0" if content[:1] != b"0" else b"1") + content[1:]
     elif fault.kind is FaultKind.FILE_TRUNCATED:
         content = content[: len(content) // 2]
+    elif fault.kind is FaultKind.FILE_LONGER:
+        content += b"0" * 64 + b"\n"
     return Response(content, media_type="text/plain")
 
 

@@ -32,6 +32,7 @@ class FaultKind(StrEnum):
     FILE_MALFORMED = "FILE_MALFORMED"  # createCidSetFile: one line is too short, with the size and hash to match
     FILE_ALTERED = "FILE_ALTERED"  # download: one digit is another than the hash covers
     FILE_TRUNCATED = "FILE_TRUNCATED"  # download: ends early, as if that were all
+    FILE_LONGER = "FILE_LONGER"  # download: one line more than DICT said
     EVENTS_NEVER_END = "EVENTS_NEVER_END"  # listCidSetEvents: always says that there is more
     EVENTS_WRONG_VERIFIER = "EVENTS_WRONG_VERIFIER"  # listCidSetEvents: SyncVerifierEnd contradicts the events
     EVENTS_MISSING_ONE = "EVENTS_MISSING_ONE"  # listCidSetEvents: an event in the page's middle is left out
@@ -46,6 +47,7 @@ _ONLY_FOR = {
     FaultKind.FILE_MALFORMED: Operation.CREATE_CID_SET_FILE,
     FaultKind.FILE_ALTERED: Operation.DOWNLOAD_CID_SET_FILE,
     FaultKind.FILE_TRUNCATED: Operation.DOWNLOAD_CID_SET_FILE,
+    FaultKind.FILE_LONGER: Operation.DOWNLOAD_CID_SET_FILE,
     FaultKind.EVENTS_NEVER_END: Operation.LIST_CID_SET_EVENTS,
     FaultKind.EVENTS_WRONG_VERIFIER: Operation.LIST_CID_SET_EVENTS,
     FaultKind.EVENTS_MISSING_ONE: Operation.LIST_CID_SET_EVENTS,

@@ -15,6 +15,7 @@ from vsync_dagster.simulator.local_base import seed_local
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.simulator.population import generate
 from vsync_dagster.simulator.settings import Settings
+from vsync_dagster_tests.reliability import fault
 from vsync_dagster_tests.world import DAY, ISPB, LAG, World, running_world
 
 LOOK_UPS, FILES, EVENTS, VERIFY = (
@@ -53,6 +54,12 @@ def answered_look_ups(world: World) -> int:
     return world.directory.calls.total(Operation.GET_ENTRY_BY_CID)
 
 
+@fault(
+    "Budgets",
+    "fewer look-ups granted than are needed",
+    "What fits is looked up and repaired: PARTIAL, with the time to go on; the next sync, of that day or another, looks"
+    " up the rest and is COMPLETED.",
+)
 @pytest.mark.parametrize("next_day", [DAY, DAY + timedelta(days=1)])
 def test_look_ups_that_do_not_fit_are_left_for_the_next_sync(world_of: WorldOf, next_day: date) -> None:
     # One token of twelve is kept back.
@@ -144,6 +151,11 @@ def test_a_mass_change_is_none_the_smaller_for_being_made_bit_by_bit(world_of: W
     assert len(world.cids_here()) == 25
 
 
+@fault(
+    "Budgets",
+    "no token for a CID file",
+    "The other key types are repaired and proved; nothing is concluded of this one: PARTIAL, with the time to go on.",
+)
 def test_a_key_type_without_a_file_is_not_compared_and_nothing_is_concluded_from_that(world_of: WorldOf) -> None:
     world = world_of(**{FILES: Limit(2, 2, NEVER)})
     world.populate(25)

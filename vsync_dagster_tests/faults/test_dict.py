@@ -1,13 +1,22 @@
 """DICT that does not answer, answers badly, or refuses: at each operation, once and for good."""
 
+import os
 from typing import Any
 
 import pytest
 
+from vsync_dagster.embedded.process import free_port
 from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster_tests.faults.conftest import CALL_TIMEOUT
-from vsync_dagster_tests.faults.scene import BROKE_OFF, SURVIVED, assert_broke_off, assert_survived, move_apart
+from vsync_dagster_tests.faults.scene import (
+    BROKE_OFF,
+    SURVIVED,
+    assert_broke_off,
+    assert_repaired_once,
+    assert_survived,
+    move_apart,
+)
 from vsync_dagster_tests.reliability import fault
 from vsync_dagster_tests.world import World
 
@@ -26,7 +35,10 @@ PASSING: dict[str, dict[str, Any]] = {
     "an answer that trickles in, byte by byte": {"kind": FaultKind.TRICKLE, "seconds": CALL_TIMEOUT / 20},
     "body cut off": {"kind": FaultKind.CUT},
     "garbage instead of XML": {"kind": FaultKind.GARBAGE},
+    "429": {"kind": FaultKind.STATUS, "status": 429},
+    "429 with Retry-After": {"kind": FaultKind.STATUS, "status": 429, "retry_after": 1},
     "500": {"kind": FaultKind.STATUS, "status": 500},
+    "500 with Retry-After": {"kind": FaultKind.STATUS, "status": 500, "retry_after": 1},
     "503": {"kind": FaultKind.STATUS, "status": 503},
     "503 with Retry-After": {"kind": FaultKind.STATUS, "status": 503, "retry_after": 1},
 }
@@ -36,7 +48,12 @@ LASTING: dict[str, tuple[dict[str, Any], str]] = {
     "body cut off": (PASSING["body cut off"], "CONNECTION_LOST"),
     "garbage instead of XML": (PASSING["garbage instead of XML"], "is not usable"),
     "400": ({"kind": FaultKind.STATUS, "status": 400}, "DICT rejects"),
+    "400 with Retry-After": ({"kind": FaultKind.STATUS, "status": 400, "retry_after": 1}, "DICT rejects"),
     "500": (PASSING["500"], "HTTP 500"),
+    "500 with a Retry-After of two hours": (
+        {"kind": FaultKind.STATUS, "status": 500, "retry_after": 7_200},
+        "HTTP 500",
+    ),
     "503": (PASSING["503"], "HTTP 503"),
     "503 with a Retry-After of two hours": (
         {"kind": FaultKind.STATUS, "status": 503, "retry_after": 7_200},
@@ -93,3 +110,67 @@ def test_what_does_not_pass_breaks_the_sync_off(world: World, name: str, operati
 
     assert world.calls(operation.value) - attempts <= 5 * ATTEMPTS, "no key type is tried for ever"
     assert_broke_off(world, report, before, because)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("kind", [FaultKind.SIGNATURE_BROKEN, FaultKind.SIGNATURE_MISSING])
+@fault(DICT, "signature broken, or missing, for one answer, at any of the five operations", BROKE_OFF)
+def test_one_answer_that_is_not_dicts(world: World, kind: FaultKind, operation: Operation) -> None:
+    move_apart(world)
+    before = world.cids_here()
+    world.directory.faults.add(operation, kind)
+
+    report = world.sync("FULL")
+
+    assert not world.directory.faults.pending(operation), "it was injected, and not asked for again"
+    assert_broke_off(world, report, before, "signature is refused")
+
+
+@fault(DICT, "connection refused", BROKE_OFF)
+def test_nobody_listens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    move_apart(world)
+    before = world.cids_here()
+    url = os.environ["VSYNC_DICT_URL"]
+    monkeypatch.setenv("VSYNC_DICT_URL", f"https://127.0.0.1:{free_port()}/api/v2/")
+
+    report = world.sync("FULL")
+
+    monkeypatch.setenv("VSYNC_DICT_URL", url)
+    assert_broke_off(world, report, before, "NO_CONNECTION")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS[1:])
+@pytest.mark.parametrize("retry_after", [None, 7_200])
+@fault(
+    DICT,
+    "429, for good, with and without a Retry-After of two hours, at any operation but the verification",
+    "What could not be asked is left: PARTIAL, with the time to go on; the next sync is COMPLETED.",
+)
+def test_dict_that_grants_nothing_more(world: World, operation: Operation, retry_after: int | None) -> None:
+    move_apart(world)
+    attempts = world.calls(operation.value)
+    world.directory.faults.add(operation, FaultKind.STATUS, times=999, status=429, retry_after=retry_after)
+
+    report = world.sync("FULL")
+
+    assert (report.status, report.verified, report.fixes_failed) == ("PARTIAL", False, 0)
+    assert report.resume_at is not None
+    assert world.calls(operation.value) - attempts <= 5 * ATTEMPTS
+    world.directory.faults.clear()
+    assert world.sync().status == "COMPLETED"
+    assert_repaired_once(world)
+
+
+@pytest.mark.parametrize("retry_after", [None, 7_200])
+@fault(DICT, "429, for good, with and without a Retry-After of two hours, at the verification", BROKE_OFF)
+def test_dict_that_grants_no_verification(world: World, retry_after: int | None) -> None:
+    move_apart(world)
+    before = world.cids_here()
+    world.directory.faults.add(
+        Operation.CREATE_SYNC_VERIFICATION, FaultKind.STATUS, times=999, status=429, retry_after=retry_after
+    )
+
+    report = world.sync("FULL")
+
+    assert report.resume_at is not None
+    assert_broke_off(world, report, before, "is used up; try again in")

@@ -15,6 +15,7 @@ from vsync_dagster_tests.reliability import fault
 from vsync_dagster_tests.world import ISPB, LAG, World
 
 DICT, FILE, LOG, ENTRY = "DICT", "CID file", "Event log", "Look-up"
+NOT_THERE = "at each look-up: the entry is not, or no longer, this participant's"
 NOT_OURS = "Nothing is applied on its account: PARTIAL; the next sync is COMPLETED."
 
 
@@ -36,6 +37,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
             ("UNAVAILABLE, once", Operation.CREATE_CID_SET_FILE, FaultKind.FILE_UNAVAILABLE),
             ("a digit altered on the way, once", Operation.DOWNLOAD_CID_SET_FILE, FaultKind.FILE_ALTERED),
             ("ends early on the way, once", Operation.DOWNLOAD_CID_SET_FILE, FaultKind.FILE_TRUNCATED),
+            ("longer than DICT says, once", Operation.DOWNLOAD_CID_SET_FILE, FaultKind.FILE_LONGER),
             ("the download is reset, once", Operation.DOWNLOAD_CID_SET_FILE, FaultKind.RESET),
         )
     ],
@@ -59,7 +61,8 @@ def test_a_file_that_fails_once(world: World, operation: Operation, kind: FaultK
             ("never ready", Operation.CREATE_CID_SET_FILE, FaultKind.FILE_NEVER_READY, "has not made the CID file"),
             ("a line too short, with the hash to match", Operation.CREATE_CID_SET_FILE, FaultKind.FILE_MALFORMED, ""),
             ("a digit altered each time", Operation.DOWNLOAD_CID_SET_FILE, FaultKind.FILE_ALTERED, "SHA-256"),
-            ("ends early each time", Operation.DOWNLOAD_CID_SET_FILE, FaultKind.FILE_TRUNCATED, ""),
+            ("ends early each time", Operation.DOWNLOAD_CID_SET_FILE, FaultKind.FILE_TRUNCATED, "shorter than"),
+            ("longer than DICT says, each time", Operation.DOWNLOAD_CID_SET_FILE, FaultKind.FILE_LONGER, "longer than"),
         )
     ],
 )
@@ -140,10 +143,19 @@ def test_an_entry_that_is_another(world: World) -> None:
     assert world.sync().status == "COMPLETED"
 
 
-@fault(DICT, "403 at each look-up: the entry is not, or no longer, this participant's", NOT_OURS)
-def test_an_entry_that_is_not_ours(world: World) -> None:
+@pytest.mark.parametrize("retry_after", [None, 1])
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(403, marks=fault(DICT, f"403 {NOT_THERE}", NOT_OURS)),
+        pytest.param(404, marks=fault(DICT, f"404 {NOT_THERE}", NOT_OURS)),
+    ],
+)
+def test_an_entry_that_is_not_ours(world: World, status: int, retry_after: int | None) -> None:
     move_apart(world)
-    world.directory.faults.add(Operation.GET_ENTRY_BY_CID, FaultKind.STATUS, times=999, status=403)
+    world.directory.faults.add(
+        Operation.GET_ENTRY_BY_CID, FaultKind.STATUS, times=999, status=status, retry_after=retry_after
+    )
 
     report = world.sync("FULL")
 
@@ -152,6 +164,8 @@ def test_an_entry_that_is_not_ours(world: World) -> None:
     assert world.sync().status == "COMPLETED"
 
 
+@pytest.mark.parametrize("retry_after", [None, 1])
+@pytest.mark.parametrize("status", [403, 404])
 @pytest.mark.parametrize(
     "operation",
     [
@@ -161,11 +175,13 @@ def test_an_entry_that_is_not_ours(world: World) -> None:
         Operation.LIST_CID_SET_EVENTS,
     ],
 )
-@fault(DICT, "403, for good, at any operation but the look-up", BROKE_OFF)
-def test_what_dict_forbids(world: World, operation: Operation) -> None:
+@fault(DICT, "403 or 404, with and without Retry-After, for good, at any operation but the look-up", BROKE_OFF)
+def test_what_dict_forbids_or_does_not_know(
+    world: World, operation: Operation, status: int, retry_after: int | None
+) -> None:
     move_apart(world)
     before = world.cids_here()
-    world.directory.faults.add(operation, FaultKind.STATUS, times=999, status=403)
+    world.directory.faults.add(operation, FaultKind.STATUS, times=999, status=status, retry_after=retry_after)
 
     report = world.sync("FULL")
 

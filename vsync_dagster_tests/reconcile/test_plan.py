@@ -2,7 +2,7 @@
 
 import pytest
 
-from vsync_dagster.reconcile.plan import Bucket, pages_worth_reading, plan, seconds_to_resume
+from vsync_dagster.reconcile.plan import MOST_PAGES, Bucket, pages_worth_reading, plan, seconds_to_resume
 
 LOOK_UPS = Bucket(capacity=36_000, tokens=36_000, tokens_per_second=20)
 HOUR = 3_600.0
@@ -69,3 +69,4 @@ def test_the_log_is_read_as_far_as_pages_are_to_be_had_before_a_file_is() -> Non
     assert pages_worth_reading(Bucket(99, 0, 20 / 60), a_file, HOUR) == 1
     assert pages_worth_reading(full, no_file, HOUR) == 99 + 36 * 20 - 1
     assert pages_worth_reading(full, no_file, 60) == 99 + 20 - 1
+    assert pages_worth_reading(holding(10**9), a_file, HOUR) == MOST_PAGES

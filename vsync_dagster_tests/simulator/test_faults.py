@@ -161,7 +161,7 @@ def test_a_file_has_a_line_that_is_no_cid_and_the_hash_to_match(prompt: Api, sta
     assert sorted({len(line) for line in content.split()}) == [16, 64]
 
 
-@pytest.mark.parametrize("kind", [FaultKind.FILE_ALTERED, FaultKind.FILE_TRUNCATED])
+@pytest.mark.parametrize("kind", [FaultKind.FILE_ALTERED, FaultKind.FILE_LONGER, FaultKind.FILE_TRUNCATED])
 def test_a_download_is_not_what_was_announced_and_the_next_one_is(
     prompt: Api, state: DictState, kind: FaultKind
 ) -> None:
