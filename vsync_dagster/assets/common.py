@@ -1,7 +1,6 @@
 """What the five assets share: their partitions, their place in the catalogue, and how they fail."""
 
 import functools
-import inspect
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from vsync_dagster.failure import UnexpectedError, report_failure
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.leases import Fence
 from vsync_dagster.partitions import SyncPartition, sync_partitions
-from vsync_dagster.reconcile.errors import VsyncError
+from vsync_dagster.reconcile.errors import VsyncError, unforeseen
 from vsync_dagster.resources import environment
 from vsync_dagster.sync.lease import Lease
 
@@ -88,9 +87,6 @@ def _without_personal_data_in_errors(function: Callable[..., Any]) -> Callable[.
         except VsyncError as error:
             raise error from None
         except Exception as error:  # noqa: BLE001
-            where = inspect.trace()[-1]
-            raise UnexpectedError(
-                f"{type(error).__name__} in {where.function}, line {where.lineno}; please report this"
-            ) from None
+            raise UnexpectedError(unforeseen(error)) from None
 
     return guarded

@@ -19,7 +19,7 @@ from vsync_dagster.cli.review import review
 from vsync_dagster.cli.roles import roles
 from vsync_dagster.cli.simulator import simulator
 from vsync_dagster.cli.sync import sync, verify
-from vsync_dagster.reconcile.errors import EnvironmentVariableError, VsyncError
+from vsync_dagster.reconcile.errors import EnvironmentVariableError, VsyncError, unforeseen
 from vsync_dagster.reconcile.status import Status
 
 BAD_USAGE = 64  # EX_USAGE of sysexits.h; 1 and 2 are taken by PARTIAL and FAILED
@@ -102,5 +102,8 @@ def main() -> None:
         status = BAD_USAGE
     except VsyncError as error:
         click.echo(f"vsync: {error}", err=True)
+        status = Status.FAILED.exit_code
+    except Exception as error:  # noqa: BLE001 - a traceback's last line can quote a key
+        click.echo(f"vsync: unexpected {unforeseen(error)}", err=True)
         status = Status.FAILED.exit_code
     sys.exit(status)

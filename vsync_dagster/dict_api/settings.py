@@ -8,7 +8,9 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import SplitResult, urlsplit
 
 from lxml import etree
@@ -89,6 +91,21 @@ def read_dict_settings(variables: Mapping[str, str]) -> DictSettings:
         ),
         insecure=False,
     )
+
+
+def certificate_days_left(variables: Mapping[str, str], now: datetime) -> dict[str, float]:
+    """Return, by variable, the days until the first of its certificates ends; negative after its end.
+
+    Needs no keys, and leaves out what is not set or cannot be read: for metrics, which must not fail over it. Of a file
+    with our own certificate only the first one counts; those after it are its authorities.
+    """
+    days: dict[str, float] = {}
+    for name in (f"{_CLIENT}_CERT_FILE", f"{_SIGNING}_CERT_FILE", _CA, _TRUSTED):
+        with suppress(EnvironmentVariableError):
+            found = read_certificates(variables, name, "certificates")
+            counted = found if name in (_CA, _TRUSTED) else found[:1]
+            days[name] = min(one.days_left(now) for one in configured(name, counted))
+    return days
 
 
 def _is_insecure(variables: Mapping[str, str]) -> bool:

@@ -5,6 +5,9 @@ report, an operator) knows what to do without reading its text. The text is one 
 personal data: no key, name, tax id or request id.
 """
 
+import traceback
+from pathlib import PurePath
+
 
 class VsyncError(Exception):
     """Base of all errors raised on purpose; its text is safe to log, store and publish."""
@@ -33,3 +36,10 @@ class EnvironmentVariableError(PermanentError):
 
 class RefusedError(VsyncError):
     """Not done on purpose, because doing it could damage the key directory or report something untrue."""
+
+
+def unforeseen(error: Exception) -> str:
+    """Return what may be said of an error that nobody foresaw: what it is and where. Its own text can quote a key."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{where.name} ({PurePath(where.filename).name}, line {where.lineno})"
+    return f"{type(error).__name__} in {place}; please report this"

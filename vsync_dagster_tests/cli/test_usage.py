@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from vsync_dagster.cli.app import main
 from vsync_dagster_tests.cli.conftest import Command
 
 COMMANDS = [
@@ -94,3 +95,22 @@ def test_a_database_that_is_not_there_is_one_line(vsync: Command) -> None:
     assert ran.status == 2
     assert len(ran.err.splitlines()) == 1
     assert "geheim" not in ran.err
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_without_its_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stumble(_: object) -> None:
+        raise ValueError("maria@example.com is not a key")
+
+    monkeypatch.setattr("vsync_dagster.cli.data.migrations.migrate", stumble)
+    monkeypatch.setenv("VSYNC_DATABASE_URL", "postgresql://host/database")
+    monkeypatch.setattr("sys.argv", ["vsync", "migrate"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert re.fullmatch(
+        r"vsync: unexpected ValueError in stumble \(test_usage\.py, line \d+\); please report this\n",
+        capsys.readouterr().err,
+    )

@@ -27,11 +27,11 @@ from vsync_dagster.dict_api.cid_file import DownloadRule
 from vsync_dagster.dict_api.errors import DictIdentityError, SignatureRefusedError
 from vsync_dagster.dict_api.exchange import http_client
 from vsync_dagster.dict_api.messages import Problem
-from vsync_dagster.dict_api.settings import read_dict_settings
+from vsync_dagster.dict_api.settings import certificate_days_left, read_dict_settings
 from vsync_dagster.environment import Environment
 from vsync_dagster.reconcile.errors import EnvironmentVariableError, PermanentError
 from vsync_dagster_tests.dict_api.parts import Line
-from vsync_dagster_tests.signing import identity
+from vsync_dagster_tests.signing import authority, identity
 from vsync_dagster_tests.world import ISPB, certificates
 
 URL = "https://dict.example:16522/api/v2"
@@ -259,6 +259,27 @@ def test_a_certificate_is_to_be_renewed_within_thirty_days_of_its_end(days: floa
     certificate = ConfiguredCertificate("VSYNC_SIGNING_CERT_FILE", 1, now + timedelta(days=days))
 
     assert ending_soon([certificate], now) == ([certificate] if soon else [])
+
+
+def test_days_left_are_told_without_any_key(tmp_path: Path) -> None:
+    given = certificates().variables(ISPB)
+    now = datetime.now(UTC)
+    pem = tmp_path / "dict.pem"
+    for days in (30, 7, 365):
+        issued = authority().issue_cert("dict.example", not_after=now + timedelta(days=days))
+        issued.cert_chain_pems[0].write_to_path(str(pem), append=True)
+    named = {name: given[name] for name in given if name.endswith(("CERT_FILE", "CA_FILE"))}
+
+    told = certificate_days_left({**named, "VSYNC_DICT_SIGNING_CERT_FILES": str(pem)}, now)
+
+    assert told.keys() == {*named, "VSYNC_DICT_SIGNING_CERT_FILES"}
+    assert round(told["VSYNC_DICT_SIGNING_CERT_FILES"]) == 7, "the first to end"
+    ours = x509.load_pem_x509_certificates(Path(given["VSYNC_SIGNING_CERT_FILE"]).read_bytes())[0]
+    assert told["VSYNC_SIGNING_CERT_FILE"] == (ours.not_valid_after_utc - now) / timedelta(days=1)
+
+
+def test_days_left_of_what_cannot_be_read_are_not_told(tmp_path: Path) -> None:
+    assert certificate_days_left({"VSYNC_SIGNING_CERT_FILE": str(tmp_path / "none.pem")}, datetime.now(UTC)) == {}
 
 
 # On the wire
