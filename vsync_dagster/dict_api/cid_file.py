@@ -52,6 +52,9 @@ class DownloadRule:
             there, base = httpx.URL(url), httpx.URL(self.base or "")
         except httpx.InvalidURL:
             raise CidFileError("the URL of DICT's CID file is malformed; try again later") from None
+        if there.userinfo:
+            # Whoever writes the URL would choose a header of our request.
+            raise CidFilePlaceError("the URL of DICT's CID file names a user; it is not downloaded")
         if self.base:
             there = base.copy_with(raw_path=base.raw_path.rstrip(b"/") + there.raw_path)
         if there.scheme != "https" and not (self.plain_http and there.scheme == "http"):

@@ -233,9 +233,11 @@ def test_a_file_may_be_at_any_of_the_permitted_hosts(url: str) -> None:
         ("https://evil.example/a", "'evil.example', which is not one of VSYNC_DICT_DOWNLOAD_HOSTS"),
         ("https://dict.example.evil.example/a", "not one of"),
         ("https://evil.example/https://dict.example/a", "not one of"),
-        ("https://dict.example@evil.example/a", "not one of"),
+        ("https://dict.example@evil.example/a", "names a user"),
         ("https://evil.example#@dict.example/a", "not one of"),
         ("https:///a", "not one of"),
+        ("https://user:password@dict.example/a", "names a user"),
+        ("https://evil.example\\@dict.example/a", "names a user"),
     ],
 )
 def test_nothing_is_asked_for_elsewhere(line: Line, target: Path, url: str, why: str) -> None:
