@@ -78,6 +78,16 @@ def test_a_file_that_cannot_be_had(world: World, operation: Operation, kind: Fau
     assert_broke_off(world, report, before, because)
 
 
+def mend_the_log_when_a_file_is_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = CidFiles.ask
+
+    def mend_and_ask(files: CidFiles, key_types: Iterable[str]) -> dict[str, int]:
+        world.directory.faults.clear()
+        return ask(files, key_types)
+
+    monkeypatch.setattr(CidFiles, "ask", mend_and_ask)
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -91,13 +101,7 @@ def test_a_file_that_cannot_be_had(world: World, operation: Operation, kind: Fau
 def test_a_log_that_cannot_be_believed(world: World, kind: FaultKind, monkeypatch: pytest.MonkeyPatch) -> None:
     move_apart(world)
     world.directory.faults.add(Operation.LIST_CID_SET_EVENTS, kind, times=999)
-    ask = CidFiles.ask
-
-    def ask_and_mend_the_log(files: CidFiles, key_types: Iterable[str]) -> dict[str, int]:
-        world.directory.faults.clear()
-        return ask(files, key_types)
-
-    monkeypatch.setattr(CidFiles, "ask", ask_and_mend_the_log)
+    mend_the_log_when_a_file_is_asked_for(world, monkeypatch)
 
     report = world.sync("INCREMENTAL")
 
@@ -106,12 +110,13 @@ def test_a_log_that_cannot_be_believed(world: World, kind: FaultKind, monkeypatc
 
 
 @fault(LOG, "a page that skips an event between two others", f"The CID file is taken instead. {SURVIVED}")
-def test_a_log_with_a_gap(world: World) -> None:
+def test_a_log_with_a_gap(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(25)
     world.sync()
     drift(world.directory, None, ISPB, creates=3, key_types=["CPF"])
     world.settle()
-    world.directory.faults.add(Operation.LIST_CID_SET_EVENTS, FaultKind.EVENTS_MISSING_ONE)
+    world.directory.faults.add(Operation.LIST_CID_SET_EVENTS, FaultKind.EVENTS_MISSING_ONE, times=999)
+    mend_the_log_when_a_file_is_asked_for(world, monkeypatch)
 
     report = world.sync("INCREMENTAL")
 
