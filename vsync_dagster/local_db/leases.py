@@ -4,13 +4,13 @@ Times are PostgreSQL's `clock_timestamp()`: runs are on several machines, whose 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.rows import class_row
 
-from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.database import Connection, Database, retry_transient
 from vsync_dagster.reconcile.errors import RefusedError
 
 # A run that had the lease before cannot take it: whatever it has compared is not what is true now.
@@ -81,10 +81,17 @@ def fenced(database: Database, fence: Fence) -> Iterator[None]:
 
     Raises:
         SupersededRunError: another run has it.
+        TransientError: PostgreSQL does not answer, also after some tries; the block has not run.
     """
-    with database.connect() as conn:
-        fence.check(conn)
+    with ExitStack() as held:
+        retry_transient()(_enter, held, database, fence)
         yield
+
+
+def _enter(held: ExitStack, database: Database, fence: Fence) -> None:
+    with ExitStack() as attempt:
+        fence.check(attempt.enter_context(database.connect()))
+        held.enter_context(attempt.pop_all())
 
 
 def acquire(conn: Connection, fence: Fence, host: str, seconds: float) -> bool:

@@ -32,4 +32,6 @@ def world(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def unmetered_world(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A participant without keys, and a DICT that grants any number of calls: for tests of many syncs in a row."""
     with running_world(database, tmp_path, monkeypatch, UNMETERED) as running:
+        # Whatever is run again after a kill need not wait long for the dead.
+        monkeypatch.setenv("VSYNC_LEASE_SECONDS", "1")
         yield running
