@@ -14,6 +14,7 @@ from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.metrics import Clock, Durations, Figures, LastSync, read_figures
 from vsync_dagster.reconcile.errors import VsyncError
 from vsync_dagster.reconcile.status import Status
+from vsync_dagster.reconcile.thresholds import error_rate
 
 DURATION_BOUNDS = (5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0)
 _log = logging.getLogger(__name__)
@@ -131,16 +132,15 @@ def _clock_families(clocks: Sequence[Clock]) -> Iterator[Metric]:
         yield _gauge(name, help_text, ["ispb", "key_type"], [([one.ispb, one.key_type], value(one)) for one in clocks])
 
 
-def _error_rate(sync: LastSync) -> float:
-    tried = sync.fixes_failed + sync.fixes_made
-    return sync.fixes_failed / tried if tried else 0.0
-
-
 _SYNC_GAUGES: tuple[tuple[str, str, Callable[[LastSync], float]], ...] = (
     ("vsync_last_sync_timestamp_seconds", "When the last sync started", lambda sync: sync.started_at),
     ("vsync_last_duration_seconds", "How long the last sync took", lambda sync: sync.duration_seconds),
     ("vsync_discrepancies_total", "Discrepancies that the last sync found", lambda sync: sync.discrepancies),
-    ("vsync_error_rate", "Share of the last sync's fixes that failed, from 0 to 1", _error_rate),
+    (
+        "vsync_error_rate",
+        "Share of the last sync's fixes that failed, from 0 to 1",
+        lambda sync: error_rate(sync.fixes_failed, sync.fixes_made),
+    ),
     ("vsync_failed_count", "Syncs that have FAILED since the last that did not", lambda sync: sync.failed),
     ("vsync_missing_bacen_count", "Keys that only we hold, by the last sync", lambda sync: sync.missing_bacen),
 )

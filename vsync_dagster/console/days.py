@@ -8,9 +8,8 @@ from enum import StrEnum
 
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.status import Status
+from vsync_dagster.reconcile.waiting import LONGEST_INTERVAL
 
-# Manual Operacional do DICT, change of 2020-09-10: verifications at most 36 hours apart, per participant and key type.
-LONGEST_INTERVAL = timedelta(hours=36)
 _SHORT = timedelta(hours=12)
 
 

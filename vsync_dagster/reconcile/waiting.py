@@ -5,6 +5,10 @@ Source: Manual Operacional do DICT, history of version 1.1: a verification every
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+
+LONGEST_INTERVAL = timedelta(hours=36)
+"""The longest that the manual permits between two verifications of a participant's key type."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from vsync_dagster.local_db import alerts, metrics
 from vsync_dagster.local_db.alerts import Alert, Severity
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.metrics import Clock
-from vsync_dagster.reconcile.waiting import Overdue, overdue
+from vsync_dagster.reconcile.waiting import LONGEST_INTERVAL, Overdue, overdue
 from vsync_dagster.resources import LocalDatabase
 
 HOUR = 3_600.0
 NOT_ANSWERED, NOT_OK = "VSyncNotAnswered", "VSyncNotOk"
-ANSWER_WARNING_H, ANSWER_CRITICAL_H, OK_CRITICAL_H = 24, 33, 36
+ANSWER_WARNING_H, ANSWER_CRITICAL_H = 24, 33
 
 
 @dg.sensor(
@@ -50,8 +50,8 @@ def late_alerts(clocks: Iterable[Clock]) -> Iterator[Alert]:
             yield _alert(NOT_ANSWERED, ispb, answered, "DICT last answered a verification")
         said_ok = overdue(
             {clock.key_type: clock.since_ok for clock in own},
-            warn_after=OK_CRITICAL_H * HOUR,
-            critical_after=OK_CRITICAL_H * HOUR,
+            warn_after=LONGEST_INTERVAL.total_seconds(),
+            critical_after=LONGEST_INTERVAL.total_seconds(),
         )
         if said_ok is not None:
             yield _alert(NOT_OK, ispb, said_ok, "DICT last said OK")
