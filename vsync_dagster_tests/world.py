@@ -56,9 +56,15 @@ class World:
     instance: dg.DagsterInstance
     settings: dict[str, Any] = field(default_factory=lambda: {"log_lag_seconds": LAG})
 
-    def populate(self, keys: int, *, key_types: list[str] | None = None, seed: int = 1) -> None:
-        """Give the participant keys, the same on both sides."""
-        entries = list(generate(ISPB, keys, seed, **({"key_types": key_types} if key_types else {})))
+    def join(self, ispb: str) -> None:
+        """Have another participant take part on both sides, an indirect one: there is one certificate."""
+        self.directory.participants.add(ispb, via=ISPB)
+        with self.database.connect() as connection:
+            participants.add(connection, ispb, via=ISPB)
+
+    def populate(self, keys: int, *, key_types: list[str] | None = None, seed: int = 1, ispb: str = ISPB) -> None:
+        """Give a participant keys, the same on both sides."""
+        entries = list(generate(ispb, keys, seed, **({"key_types": key_types} if key_types else {})))
         self.directory.bulk_create(entries)
         with self.database.connect(bulk=True) as connection:
             seed_local(connection, entries)
@@ -79,18 +85,18 @@ class World:
             cursor = connection.execute(query.encode(), parameters)
             return cursor.fetchall() if cursor.description else []
 
-    def cids_here(self) -> set[bytes]:
+    def cids_here(self, ispb: str = ISPB) -> set[bytes]:
         """The CIDs of our active rows, computed from their attributes; the one stored must be the same."""
         held = set()
-        for row in self.sql(_ATTRIBUTES, ISPB):
+        for row in self.sql(_ATTRIBUTES, ispb):
             cid = compute_cid(EntryAttributes(*row[1:10]), row[10])
             assert cid == row[11], "a row does not hash to the CID beside it"
             held.add(cid)
         return held
 
-    def cids_at_dict(self) -> set[bytes]:
+    def cids_at_dict(self, ispb: str = ISPB) -> set[bytes]:
         """The CIDs of DICT's set."""
-        return {cid for key_type in KeyType for cid in self.directory.cids(ISPB, key_type)}
+        return {cid for key_type in KeyType for cid in self.directory.cids(ispb, key_type)}
 
     def key_of(self, key_type: str, number: int = 0) -> str:
         """One of our active keys of a type."""
