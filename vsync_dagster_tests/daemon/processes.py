@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +15,22 @@ from typing import Any
 import dagster as dg
 import yaml
 
+from vsync_dagster.assets.common import ORDER
 from vsync_dagster.embedded.process import LOOPBACK, free_port
+from vsync_dagster.partitions import SyncPartition
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
 END_S = 30.0
 # No schedule runs by itself in a test, whatever the time of day.
 NEVER = {"VSYNC_DAILY_CRON": "0 2 29 2 *", "VSYNC_WEEKLY_CRON": "0 4 29 2 *"}
+
+_LAUNCH = """
+launched_{number}: launchPartitionBackfill(backfillParams: $backfill_{number}) {{
+  ... on LaunchBackfillSuccess {{ backfillId }}
+  ... on Error {{ message }}
+}}
+"""
 
 
 @dataclass
@@ -98,6 +107,20 @@ class Machine:
         assert done.returncode == 0, done.stderr[-3_000:]
         data: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["data"]
         return data
+
+    def backfill(self, workspace: Path, *chosen: Sequence[SyncPartition]) -> list[str]:
+        """Start backfills of all assets and their checks, with the requests that the UI sends; return their ids."""
+        variables = {
+            f"backfill_{number}": {
+                "assetSelection": [{"path": [name]} for name in ORDER],
+                "partitionNames": [str(partition.key) for partition in partitions],
+            }
+            for number, partitions in enumerate(chosen)
+        }
+        declared = ", ".join(f"${name}: LaunchBackfillParams!" for name in variables)
+        launches = "".join(_LAUNCH.format(number=number) for number in range(len(chosen)))
+        answer = self.ask(workspace, f"mutation ({declared}) {{ {launches} }}", **variables)
+        return [answer[f"launched_{number}"]["backfillId"] for number in range(len(chosen))]
 
     def _environment(self) -> dict[str, str]:
         own = {"DAGSTER_HOME": str(self.disk), "VSYNC_HOME": str(self.disk / "home")}

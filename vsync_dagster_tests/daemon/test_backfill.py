@@ -26,28 +26,7 @@ KEYS, CREATES, UPDATES = 10, 2, 3
 PATIENCE_S = 120
 PATIENCE_PER_PARTITION_S = 30
 
-_LAUNCH = """
-launched_{number}: launchPartitionBackfill(backfillParams: $backfill_{number}) {{
-  ... on LaunchBackfillSuccess {{ backfillId }}
-  ... on Error {{ message }}
-}}
-"""
 _log = logging.getLogger(__name__)
-
-
-def backfill(machine: Machine, workspace: Path, *chosen: Sequence[SyncPartition]) -> list[str]:
-    """Start backfills of all assets and their checks, with the requests that the UI sends; return their ids."""
-    variables = {
-        f"backfill_{number}": {
-            "assetSelection": [{"path": [name]} for name in ORDER],
-            "partitionNames": [str(partition.key) for partition in partitions],
-        }
-        for number, partitions in enumerate(chosen)
-    }
-    declared = ", ".join(f"${name}: LaunchBackfillParams!" for name in variables)
-    launches = "".join(_LAUNCH.format(number=number) for number in range(len(chosen)))
-    answer = machine.ask(workspace, f"mutation ({declared}) {{ {launches} }}", **variables)
-    return [answer[f"launched_{number}"]["backfillId"] for number in range(len(chosen))]
 
 
 def rectangle(world: World, participants: int, days: int) -> list[SyncPartition]:
@@ -136,7 +115,7 @@ def test_two_backfills_that_overlap_sync_each_partition_and_apply_nothing_twice(
     with machine.instance() as instance, machine.code_location() as port:
         open_partitions_for(instance, {partition.ispb for partition in partitions})
         workspace = machine.workspace(port)
-        backfill(machine, workspace, partitions, partitions[:1])
+        machine.backfill(workspace, partitions, partitions[:1])
         with machine.daemon(workspace) as log:
             wait_for_runs(instance, len(partitions) + 1, log)
 
@@ -150,7 +129,7 @@ def test_a_backfill_of_ten_participants_and_seven_days(world: World, tmp_path: P
     with machine.instance() as instance, machine.code_location() as port:
         open_partitions_for(instance, {partition.ispb for partition in partitions})
         workspace = machine.workspace(port)
-        [first] = backfill(machine, workspace, partitions)
+        [first] = machine.backfill(workspace, partitions)
         with machine.daemon(workspace) as log:
             wait_for_runs(instance, len(partitions), log)
             wait_until(lambda: _status(instance, first) is BulkActionStatus.COMPLETED_SUCCESS, log)
@@ -158,7 +137,7 @@ def test_a_backfill_of_ten_participants_and_seven_days(world: World, tmp_path: P
             _tell_what_it_took(runs(instance))
             before = {report.id: report for report in all_reports(world)}
 
-            [again] = backfill(machine, workspace, partitions[-1:])
+            [again] = machine.backfill(workspace, partitions[-1:])
             wait_for_runs(instance, len(partitions) + 1, log)
             wait_until(lambda: _status(instance, again) is BulkActionStatus.COMPLETED_SUCCESS, log)
 
