@@ -143,7 +143,7 @@ class SyncSettings(dg.ConfigurableResource[None]):
         " verification.",
     )
     dry_run: bool = Field(default=False, description="Change nothing; report what would be done.")
-    batch_size: int = Field(default=1_000, ge=1, le=100_000, description="Fixes in one transaction.")
+    batch_size: int = Field(default=5_000, ge=1, le=100_000, description="Fixes in one transaction.")
     log_lag_seconds: float = Field(
         default=5.0, ge=0, description="How long DICT's event log may lag behind a change, in seconds."
     )

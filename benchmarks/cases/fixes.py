@@ -21,7 +21,7 @@ from vsync_dagster.simulator.population import generate
 CASE = "fixes, a hundredth of the keys (100,000 at 10 M)"
 OURS = "applied"
 AGAINST = {"bare_rows": ("`COPY` and `INSERT … ON CONFLICT` of bare rows, without CID events", 0.5)}
-_BATCH = 1_000  # as `batch_size` has it
+_BATCH = 5_000  # as `batch_size` has it
 _COLUMNS = ", ".join((*ENTRY_COLUMNS, "cid", "status"))
 _batch: list[Fix] = []
 _database: list[Database] = []

@@ -1,6 +1,7 @@
 """How an `Entry` of the core maps to columns; the tables that hold entries name them alike."""
 
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from psycopg import sql
@@ -13,9 +14,13 @@ _FIELDS = tuple(field.name for field in fields(Entry))
 ENTRY_COLUMNS: tuple[str, ...] = tuple("participant_ispb" if name == "participant" else name for name in _FIELDS)
 
 
+_values = attrgetter(*_FIELDS)
+
+
 def entry_values(entry: Entry) -> tuple[Any, ...]:
     """Return an entry's values in the order of `ENTRY_COLUMNS`."""
-    return tuple(getattr(entry, name) for name in _FIELDS)
+    values: tuple[Any, ...] = _values(entry)
+    return values
 
 
 def column_list(alias: str | None = None) -> sql.Composed:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -35,15 +35,35 @@ class FixDetail:
     after: Mapping[str, Any]
 
 
-def keep(
-    conn: Connection,
-    cipher: Cipher,
-    run_id: str,
-    details: Iterable[FixDetail],
-    random_bytes: Callable[[int], bytes] = os.urandom,
-) -> None:
+@dataclass(frozen=True, slots=True, repr=False)
+class FixTexts:
+    """A `FixDetail` whose rows are JSON objects as text, as PostgreSQL renders them. Has no repr."""
+
+    participant_ispb: str
+    kind: str
+    cid: bytes
+    before: str | None
+    after: str
+
+
+Sealed = tuple[str | bytes, ...]
+"""A row of `fix_details`, but for its run."""
+
+
+def keep(conn: Connection, cipher: Cipher, run_id: str, details: Iterable[FixDetail]) -> None:
     """Keep the details of fixes that are applied in the caller's transaction."""
-    rows = [_row(cipher, run_id, detail, random_bytes(_SALT_BYTES)) for detail in details]
+    keep_sealed(conn, run_id, sealed(cipher, run_id, map(_rendered, details)))
+
+
+def sealed(
+    cipher: Cipher, run_id: str, details: Iterable[FixTexts], random_bytes: Callable[[int], bytes] = os.urandom
+) -> list[Sealed]:
+    """Encrypt details, without reading what their texts say."""
+    return [_row(cipher, run_id, detail, random_bytes(_SALT_BYTES)) for detail in details]
+
+
+def keep_sealed(conn: Connection, run_id: str, rows: Sequence[Sealed]) -> None:
+    """Keep encrypted details as `keep` does."""
     if rows:
         conn.execute(_KEEP, [run_id, *map(list, zip(*rows, strict=True))])
 
@@ -59,9 +79,15 @@ def of_run(conn: Connection, cipher: Cipher, run_id: str) -> Iterator[FixDetail]
             yield _read(cipher, row)
 
 
-def _row(cipher: Cipher, run_id: str, detail: FixDetail, salt: bytes) -> tuple[str | bytes, ...]:
-    content = {"salt": salt.hex(), "before": detail.before, "after": detail.after}
-    plaintext = json.dumps(content, ensure_ascii=False).encode()
+def _rendered(detail: FixDetail) -> FixTexts:
+    before = None if detail.before is None else json.dumps(detail.before, ensure_ascii=False)
+    after = json.dumps(detail.after, ensure_ascii=False)
+    return FixTexts(detail.participant_ispb, detail.kind, detail.cid, before, after)
+
+
+def _row(cipher: Cipher, run_id: str, detail: FixTexts, salt: bytes) -> Sealed:
+    content = f'{{"salt": "{salt.hex()}", "before": {detail.before or "null"}, "after": {detail.after}}}'
+    plaintext = content.encode()
     identity = (detail.participant_ispb, detail.kind, detail.cid)
     kept = cipher.encrypt(FIX_DETAILS, (run_id, *identity), plaintext)
     return (*identity, kept.key_id, kept.ciphertext, sha256(plaintext).digest())

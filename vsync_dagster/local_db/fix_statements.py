@@ -14,6 +14,9 @@ _SET_ENTRY = SQL(", ").join(
     SQL("{} = {}").format(Identifier(name), Identifier("b", name)) for name in (*ENTRY_COLUMNS, "cid")
 )
 
+# What a batch of 5,000 takes, so that neither its rows nor their details go by way of a file.
+RAISE_WORK_MEM = "set local work_mem = '32MB'"
+
 # Text without a length, so that a value that `entries` refuses fails its own fix and not the batch.
 CREATE_BATCH = """
 create temporary table fix_batch (
@@ -43,22 +46,32 @@ create temporary table fix_batch (
 """
 
 COPY_BATCH = SQL(
-    "copy fix_batch (n, kind, entry_id, compared_cid, row_version, cid, outcome, error, {}) from stdin"
+    "copy fix_batch (n, kind, entry_id, compared_cid, row_version, cid, outcome, error, {}) from stdin (format binary)"
 ).format(_COLUMNS)
 
-# Without statistics of so new a table the planner may read all of `entries` for a thousand rows.
-ANALYZE_BATCH = "analyze fix_batch"
+_DATES = ("account_opened_at", "created_at", "key_owned_since")
+_ENTRY_TYPES = dict.fromkeys(_DATES, "timestamptz") | {"request_id": "uuid"}
+# A binary COPY converts nothing: the types of its columns, in its order.
+BATCH_TYPES = (
+    *("int4", "text", "uuid", "bytea", "int8", "bytea", "text", "text"),
+    *(_ENTRY_TYPES.get(name, "text") for name in ENTRY_COLUMNS),
+)
+
+# Without statistics of so new a table the planner may read all of `entries` for a thousand rows. Only of the columns
+# that statements look for or join by: those of all would take longer than most of the statements.
+ANALYZE_BATCH = "analyze fix_batch (n, kind, entry_id, cid, outcome, key)"
 DROP_BATCH = "drop table fix_batch"
 
 # Locks the rows in one order (two batches cannot wait for each other) and sees each as it is after the lock: what
-# passes here cannot change before it is written.
+# passes here cannot change before it is written, and is returned whole.
 JUDGE_UPDATES = SQL(
     """
     with held as (
         select b.n,
             e.status = 'ACTIVE' and e.cid = b.cid and ({entry}) is not distinct from ({target}) as done,
             e.status = 'ACTIVE' and e.participant_ispb = b.participant_ispb
-                and e.cid = b.compared_cid and e.xmin::text::bigint = b.row_version as unmoved
+                and e.cid = b.compared_cid and e.xmin::text::bigint = b.row_version as unmoved,
+            row_to_json(e)::text as before
         from fix_batch b join entries e on e.entry_id = b.entry_id
         where b.kind = 'UPDATE' and b.outcome is null
         order by e.entry_id
@@ -67,11 +80,13 @@ JUDGE_UPDATES = SQL(
         select b.n, case when held.done then 'ALREADY' else 'MOVED' end as outcome
         from fix_batch b left join held using (n)
         where b.kind = 'UPDATE' and b.outcome is null and (held.done or held.unmoved is not true)
+    ), marked as (
+        update fix_batch b
+        set outcome = judged.outcome,
+            error = case judged.outcome when 'MOVED' then 'the row is no longer what was compared' end
+        from judged where judged.n = b.n
     )
-    update fix_batch b
-    set outcome = judged.outcome,
-        error = case judged.outcome when 'MOVED' then 'the row is no longer what was compared' end
-    from judged where judged.n = b.n
+    select n, before from held where unmoved and not done
     """
 ).format(entry=column_list("e"), target=_TARGETS)
 
@@ -124,23 +139,11 @@ UPDATE_ENTRIES = SQL(
         set {set_entry}, status = 'ACTIVE', updated_at = now()
         from fix_batch b
         where b.n = any(%(numbers)s) and e.entry_id = b.entry_id
-        returning b.n
+        returning b.n, row_to_json(e)::text as after
     )
-    update fix_batch b set outcome = 'APPLIED' from written where written.n = b.n
+    update fix_batch b set outcome = 'APPLIED' from written where written.n = b.n returning b.n, written.after
     """
 ).format(set_entry=_SET_ENTRY)
-
-# The rows that the fixes of the batch are about, whole. Locked: what is read is what is then written over.
-ROWS_BEFORE = """
-select b.n, row_to_json(e) from fix_batch b join entries e on e.entry_id = b.entry_id
-where b.kind = %(kind)s and b.outcome is null
-order by e.entry_id
-for update of e
-"""
-ROWS_AFTER = """
-select b.n, b.kind, b.cid, row_to_json(e) from fix_batch b join entries e on e.entry_id = b.entry_id
-where b.outcome = 'APPLIED' order by b.n
-"""
 
 PARK_ENTRIES = SQL(
     """
@@ -163,6 +166,14 @@ from (
 where chosen.n = b.n
 """
 
+# Those registrations, whole. Locked: what is read is what is then written over.
+PENDING_BEFORE = """
+select b.n, row_to_json(e)::text from fix_batch b join entries e on e.entry_id = b.entry_id
+where b.kind = 'CREATE' and b.outcome is null
+order by e.entry_id
+for update of e
+"""
+
 PROMOTE_ENTRIES = SQL(
     """
     with written as (
@@ -171,21 +182,21 @@ PROMOTE_ENTRIES = SQL(
         from fix_batch b
         where b.n = any(%(numbers)s) and e.entry_id = b.entry_id
             and e.status = 'PENDING' and e.key = b.key and e.participant_ispb = b.participant_ispb
-        returning b.n
+        returning b.n, row_to_json(e)::text as after
     )
-    update fix_batch b set outcome = 'APPLIED' from written where written.n = b.n
+    update fix_batch b set outcome = 'APPLIED' from written where written.n = b.n returning b.n, written.after
     """
 ).format(set_entry=_SET_ENTRY)
 
 INSERT_ENTRIES = SQL(
     """
     with written as (
-        insert into entries ({columns}, cid, status)
+        insert into entries as e ({columns}, cid, status)
         select {targets}, b.cid, 'ACTIVE' from fix_batch b where b.n = any(%(numbers)s)
-        returning entry_id, cid
+        returning e.entry_id, e.cid, row_to_json(e)::text as after
     )
     update fix_batch b set outcome = 'APPLIED', entry_id = written.entry_id
-    from written where b.n = any(%(numbers)s) and written.cid = b.cid
+    from written where b.n = any(%(numbers)s) and written.cid = b.cid returning b.n, written.after
     """
 ).format(columns=_COLUMNS, targets=_TARGETS)
 
@@ -243,4 +254,4 @@ from fix_batch where outcome = 'APPLIED'
 order by n
 """
 
-RESULTS = "select cid, entry_id, outcome, error from fix_batch order by n"
+RESULTS = "select entry_id, outcome, error from fix_batch order by n"

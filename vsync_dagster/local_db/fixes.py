@@ -1,7 +1,7 @@
 """Applies fixes to `entries`, a batch at a time, and keeps how each of them ended."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.entry_columns import entry_values
 from vsync_dagster.local_db.errors import describe, is_transient
-from vsync_dagster.local_db.fix_details import FixDetail
+from vsync_dagster.local_db.fix_details import FixTexts
 from vsync_dagster.reconcile.entry import Entry
 
 CREATE = "CREATE"
@@ -81,13 +81,21 @@ def apply_batch(conn: Connection, cipher: Cipher, run_id: str, ispb: str, batch:
         DatabaseUnavailableError, DatabaseError: (from `Database.connect`) roll back and, if transient, start over.
         ValueError: an UPDATE that does not say what was compared.
     """
-    _stage(conn, ispb, batch)
-    before = _apply_updates(conn) | _apply_creations(conn)
+    cids = [fix.target.cid() for fix in batch]
+    _stage(conn, ispb, batch, cids)
+    before: Texts = {}
+    after: Texts = {}
+    _apply_updates(conn, before, after)
+    _apply_creations(conn, before, after)
     conn.execute(statements.MARK_LEFT_OVER)
-    for statement in (statements.RECORD_FIXES, statements.WRITE_OUTBOX):
-        conn.execute(statement, {"run_id": run_id, "ispb": ispb})
-    fix_details.keep(conn, cipher, run_id, _details(conn, ispb, before))
-    results = [FixResult(*row) for row in conn.execute(statements.RESULTS)]
+    details = [FixTexts(ispb, batch[n].kind, cids[n], before.get(n), text) for n, text in after.items()]
+    with ThreadPoolExecutor(1) as other:
+        # Encrypts while PostgreSQL writes.
+        sealed = other.submit(fix_details.sealed, cipher, run_id, details)
+        for statement in (statements.RECORD_FIXES, statements.WRITE_OUTBOX):
+            conn.execute(statement, {"run_id": run_id, "ispb": ispb})
+        fix_details.keep_sealed(conn, run_id, sealed.result())
+    results = [FixResult(cid, *row) for cid, row in zip(cids, conn.execute(statements.RESULTS), strict=True)]
     conn.execute(statements.DROP_BATCH)
     return results
 
@@ -112,105 +120,97 @@ def outcomes(conn: Connection, run_id: str, ispb: str) -> dict[tuple[str, str], 
     return {(kind, outcome): count for kind, outcome, count in rows}
 
 
-def _stage(conn: Connection, ispb: str, batch: Sequence[Fix]) -> None:
-    seen: Counter[object] = Counter()
-    rows = [_row(number, fix, _objection(fix, ispb, seen)) for number, fix in enumerate(batch)]
+def _stage(conn: Connection, ispb: str, batch: Sequence[Fix], cids: Sequence[bytes]) -> None:
+    seen: set[object] = set()
+    conn.execute(statements.RAISE_WORK_MEM)
     conn.execute(statements.CREATE_BATCH)
     with conn.cursor() as cursor, cursor.copy(statements.COPY_BATCH) as copy:
-        for row in rows:
-            copy.write_row(row)
+        copy.set_types(statements.BATCH_TYPES)
+        for number, (fix, cid) in enumerate(zip(batch, cids, strict=True)):
+            copy.write_row(_row(number, fix, cid, _objection(fix, cid, ispb, seen)))
     conn.execute(statements.ANALYZE_BATCH)
 
 
-def _row(number: int, fix: Fix, objection: str | None) -> tuple[Any, ...]:
+def _row(number: int, fix: Fix, cid: bytes, objection: str | None) -> tuple[Any, ...]:
     compared: tuple[Any, ...] = (fix.entry_id, fix.compared_cid, fix.row_version)
     if fix.kind == CREATE:
         compared = (None, None, None)
     elif None in compared:
         raise ValueError("an UPDATE names its row, the CID it had and its row version")
     outcome = FAILED if objection else None
-    return (number, fix.kind, *compared, fix.target.cid(), outcome, objection, *entry_values(fix.target))
+    return (number, fix.kind, *compared, cid, outcome, objection, *entry_values(fix.target))
 
 
-def _objection(fix: Fix, ispb: str, seen: Counter[object]) -> str | None:
-    """Say why a fix cannot even be tried."""
+def _objection(fix: Fix, cid: bytes, ispb: str, seen: set[object]) -> str | None:
+    """Say why a fix cannot even be tried. What others of the batch are for is `seen`: bytes, text and UUIDs."""
     if fix.target.participant != ispb:
         return "DICT's entry is another participant's"
-    names: list[tuple[str, object]] = [("cid", fix.target.cid()), ("key", fix.target.key)]
-    if fix.kind == UPDATE:
-        names.append(("entry", fix.entry_id))
+    names = (cid, fix.target.key, fix.entry_id) if fix.kind == UPDATE else (cid, fix.target.key)
+    is_repeated = not seen.isdisjoint(names)
     seen.update(names)
-    if any(seen[name] > 1 for name in names):
-        return "another fix of the same batch is for the same entry, key or CID"
-    return None
+    return "another fix of the same batch is for the same entry, key or CID" if is_repeated else None
 
 
-Rows = dict[int, dict[str, Any]]
-"""Rows of `entries` by column, under the place of their fix in the batch."""
+Texts = dict[int, str]
+"""Rows of `entries` as JSON, under the place of their fix in the batch."""
 
 
-def _apply_updates(conn: Connection) -> Rows:
-    """Apply the updates that still can be, and return their rows as they were."""
-    conn.execute(statements.JUDGE_UPDATES)
+def _apply_updates(conn: Connection, before: Texts, after: Texts) -> None:
+    """Apply the updates that still can be; add their rows as they were and as they are."""
+    before.update(_texts(conn.execute(statements.JUDGE_UPDATES)))
     conn.execute(statements.REFUSE_UPDATES_TO_TAKEN_CIDS)
     conn.execute(statements.REFUSE_UPDATES_TO_TAKEN_KEYS)
-    before = _rows_before(conn, UPDATE)
-    colliding = _write(conn, statements.UPDATE_ENTRIES, _waiting(conn, statements.WAITING_UPDATES))
+    colliding = _write(conn, statements.UPDATE_ENTRIES, _waiting(conn, statements.WAITING_UPDATES), after)
     if colliding:
-        _apply_colliding(conn, colliding)
-    return before
+        _apply_colliding(conn, colliding, after)
 
 
-def _apply_colliding(conn: Connection, colliding: dict[int, str]) -> None:
+def _apply_colliding(conn: Connection, colliding: dict[int, str], after: Texts) -> None:
     # Rows that swap keys or CIDs among themselves collide whatever the order. Taken out of the active set first,
     # they do not.
     try:
         with conn.transaction():
             conn.execute(statements.PARK_ENTRIES, {"numbers": list(colliding)})
-            conn.execute(statements.UPDATE_ENTRIES, {"numbers": list(colliding)})
+            written = _texts(conn.execute(statements.UPDATE_ENTRIES, {"numbers": list(colliding)}))
     except psycopg.DatabaseError as error:
         _raise_if_transient(error)
         _mark_failed(conn, colliding)
+    else:
+        after.update(written)
 
 
-def _apply_creations(conn: Connection) -> Rows:
-    """Apply the creations that still can be, and return the pending rows that they completed as those were."""
+def _apply_creations(conn: Connection, before: Texts, after: Texts) -> None:
+    """Apply the creations that still can be; add the pending rows that they completed, and all rows as they are."""
     conn.execute(statements.JUDGE_CREATIONS)
     conn.execute(statements.REFUSE_CREATIONS_OF_TAKEN_CIDS)
     conn.execute(statements.CHOOSE_PENDING)
-    before = _rows_before(conn, CREATE)
+    before.update(_texts(conn.execute(statements.PENDING_BEFORE)))
     for statement, waiting in (
         (statements.PROMOTE_ENTRIES, statements.WAITING_PROMOTIONS),
         (statements.INSERT_ENTRIES, statements.WAITING_INSERTS),
     ):
-        _mark_failed(conn, _write(conn, statement, _waiting(conn, waiting)))
-    return before
+        _mark_failed(conn, _write(conn, statement, _waiting(conn, waiting), after))
 
 
-def _rows_before(conn: Connection, kind: str) -> Rows:
-    return dict(conn.execute(statements.ROWS_BEFORE, {"kind": kind}).fetchall())
-
-
-def _details(conn: Connection, ispb: str, before: Rows) -> list[FixDetail]:
-    rows = conn.execute(statements.ROWS_AFTER)
-    return [FixDetail(ispb, kind, cid, before.get(number), after) for number, kind, cid, after in rows]
+def _texts(rows: Iterable[tuple[Any, ...]]) -> Texts:
+    return dict(rows)
 
 
 def _waiting(conn: Connection, query: Composed) -> list[int]:
     return [number for (number,) in conn.execute(query)]
 
 
-def _write(conn: Connection, statement: Composed, numbers: list[int]) -> dict[int, str]:
+def _write(conn: Connection, statement: Composed, numbers: list[int], after: Texts) -> dict[int, str]:
     """Write all at once or, where the database refuses one of them, one by one; return the colliding ones.
 
-    Fixes that break another rule than uniqueness are marked FAILED here.
+    Adds the rows as they were written. Fixes that break another rule than uniqueness are marked FAILED here.
     """
-    if not numbers or _refusal(conn, statement, numbers) is None:
+    if not numbers or _refusal(conn, statement, numbers, after) is None:
         return {}
     collisions: dict[int, str] = {}
     failures: dict[int, str] = {}
     for number in numbers:
-        error = _refusal(conn, statement, [number])
+        error = _refusal(conn, statement, [number], after)
         if error is not None:
             kept = collisions if isinstance(error, psycopg.errors.UniqueViolation) else failures
             kept[number] = str(describe(error))
@@ -218,14 +218,15 @@ def _write(conn: Connection, statement: Composed, numbers: list[int]) -> dict[in
     return collisions
 
 
-def _refusal(conn: Connection, statement: Composed, numbers: list[int]) -> psycopg.DatabaseError | None:
+def _refusal(conn: Connection, statement: Composed, numbers: list[int], after: Texts) -> psycopg.DatabaseError | None:
     """Run a statement for some fixes; where it is refused, undo it and return the error."""
     try:
         with conn.transaction():
-            conn.execute(statement, {"numbers": numbers})
+            written = _texts(conn.execute(statement, {"numbers": numbers}))
     except psycopg.DatabaseError as error:
         _raise_if_transient(error)
         return error
+    after.update(written)
     return None
 
 

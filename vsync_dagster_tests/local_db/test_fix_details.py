@@ -48,6 +48,26 @@ def test_each_fix_is_kept_with_its_row_before_and_after(applied: Database) -> No
     assert (updated["key"], updated["cid"]) == (HELD.key, f"\\x{HELD.cid().hex()}")
 
 
+def test_rows_that_swapped_their_keys_are_kept_as_they_were(database: Database) -> None:
+    """Not as they are while they step aside for each other."""
+    first, second = make_entry(1), make_entry(2)
+    with database.connect() as conn:
+        ids = [
+            insert(conn, replace(one, key=other.key), cid=one.cid())
+            for one, other in ((first, second), (second, first))
+        ]
+        held = {row.entry_id: row for row in local_entries_by_id(conn, ISPB, ids)}
+        batch = [
+            Fix("UPDATE", entry_id, target.cid(), held[entry_id].row_version, target)
+            for entry_id, target in zip(ids, (first, second), strict=True)
+        ]
+        apply_batch(conn, CIPHER, RUN, ISPB, batch)
+        details = {detail.cid: detail for detail in fix_details.of_run(conn, CIPHER, RUN)}
+    before = {cid: detail.before and (detail.before["key"], detail.before["status"]) for cid, detail in details.items()}
+    assert before == {first.cid(): (second.key, "ACTIVE"), second.cid(): (first.key, "ACTIVE")}
+    assert [details[one.cid()].after["key"] for one in (first, second)] == [first.key, second.key]
+
+
 def test_what_was_not_applied_leaves_none(database: Database) -> None:
     with database.connect() as conn:
         entry_id = insert(conn, HELD)
