@@ -6,6 +6,7 @@ and writes the report instead, which needs no daemon. Where PostgreSQL is what f
 """
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ import dagster as dg
 
 from vsync_dagster.dict_api.errors import DictUnavailableError
 from vsync_dagster.local_db import fixes
-from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.errors import BudgetExhaustedError, VsyncError
 from vsync_dagster.reconcile.status import SyncType
@@ -44,9 +45,18 @@ def report_failure(context: dg.HookContext) -> None:
 
 
 def report_run_failure(
-    *, run_id: str, partition: SyncPartition, settings: SyncSettings, started_at: datetime, error: BaseException | None
+    *,
+    run_id: str,
+    partition: SyncPartition,
+    settings: SyncSettings,
+    started_at: datetime,
+    error: BaseException | None,
+    guard: Callable[[Connection], None] | None = None,
 ) -> None:
-    """Write the report, or spool it where that is not possible; never raises what would hide the first error."""
+    """Write the report, or spool it where that is not possible; never raises what would hide the first error.
+
+    `guard` is the first that the report's transaction does.
+    """
     facts = RunFacts(
         report_id=uuid4(),
         run_id=run_id,
@@ -58,7 +68,7 @@ def report_run_failure(
     )
     message, resume_at = safe_text(error), _resume_at(error, facts.ended_at)
     try:
-        database = Database(environment().database_url)
+        database = Database(environment().database_url, guard)
         done = database.retrying(lambda connection: fixes.outcomes(connection, run_id, partition.ispb))
         write_report(database, failed_report(facts, message, done, resume_at))
     except VsyncError as cause:

@@ -90,10 +90,18 @@ _VERIFICATIONS = _Table(
 )
 _FIXES = _Table(
     """
-    select f.created_at, f.kind, f.key_type, f.outcome, f.error, f.entry_id::text, encode(f.cid, 'hex'), f.run_id
-    from fixes f join sync_reports r using (run_id)
-    where r.participant_ispb = %(ispb)s and r.sync_day between %(first_day)s and %(last_day)s
-    order by f.id
+    select created_at, kind, key_type, outcome, error, entry_id::text, encode(cid, 'hex'), run_id
+    from fixes
+    where run_id in (
+        select run_id from sync_reports
+        where participant_ispb = %(ispb)s and sync_day between %(first_day)s and %(last_day)s
+        union all
+        -- A run that was killed, and has no report yet.
+        select run_id from sync_lease_history h
+        where participant_ispb = %(ispb)s and since between %(since)s and %(until)s
+            and not exists (select from sync_reports r where r.run_id = h.run_id)
+    )
+    order by id
     """,
     {
         "created_at": _TIME,

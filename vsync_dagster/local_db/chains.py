@@ -1,11 +1,12 @@
 """Finds what was changed, taken away or slipped in among the reports and the steps of reviews.
 
 Triggers chain the rows of each participant: a row's number follows the one before, and its hash is over that one's hash
-and its own content. A report is also bound to what its run has left in other tables, and an item's first step to the
-item. Whoever owns the database could write a whole chain anew: only heads that were kept elsewhere tell that.
+and its own content. A report is also bound to what its run has left in other tables, and to what killed runs before it
+have; an item's first step is bound to the item. Whoever owns the database could write a whole chain anew: only heads
+that were kept elsewhere tell that.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +18,15 @@ from vsync_dagster.local_db.database import Connection
 _CHAINS = """
 select table_name, participant_ispb, head_number, head_hash, start_number, start_signed_by, start_signed_at
 from evidence_chains where %(ispb)s::text is null or participant_ispb = %(ispb)s order by table_name, participant_ispb
+"""
+
+# Of the rows themselves: whoever writes a report may not read `evidence_chains`.
+_HEADS = """
+(select 'sync_reports' as table_name, participant_ispb, chain_number as number, chain_hash as hash from sync_reports
+where participant_ispb = %(ispb)s order by chain_number desc limit 1)
+union all
+(select 'review_trail', participant_ispb, chain_number, chain_hash from review_trail
+where participant_ispb = %(ispb)s order by chain_number desc limit 1)
 """
 
 # `fits` is null where the row before is missing: then nothing can be said of the hash.
@@ -36,13 +46,18 @@ _LINKS = SQL(
     """
 )
 # What else a row is bound to and does not fit any more.
-_EVIDENCE_OF_RUN = SQL(
+_EVIDENCE_OF_RUNS = SQL(
     """
     array(
-        select format('%%s of its run: %%s rows when it was written, %%s now', name,
-            coalesce(evidence -> name ->> 'rows', '0'), coalesce(found -> name ->> 'rows', '0'))
-        from run_evidence(run_id) as found, jsonb_object_keys(evidence || found) as name
-        where evidence -> name is distinct from found -> name
+        select format('%%s of %%s: %%s rows when it was written, %%s now', name, whose,
+            coalesce(sealed -> name ->> 'rows', '0'), coalesce(found -> name ->> 'rows', '0'))
+        from (
+            select 'its run' as whose, evidence - 'left_behind' as sealed, run_evidence(run_id) as found
+            union all
+            select 'the killed run ' || run, seal -> 'evidence', run_evidence(run, (seal ->> 'last_call')::bigint)
+            from jsonb_each(evidence -> 'left_behind') as behind (run, seal)
+        ) as runs, jsonb_object_keys(sealed || found) as name
+        where sealed -> name is distinct from found -> name
     )
     """
 )
@@ -60,7 +75,7 @@ def _links(table: str, content: str, others: SQL | Composed) -> Composed:
 
 _LINKS_OF = {
     "review_trail": _links("review_trail", "trail_content", _ITEM.format()),
-    "sync_reports": _links("sync_reports", "report_content", _EVIDENCE_OF_RUN),
+    "sync_reports": _links("sync_reports", "report_content", _EVIDENCE_OF_RUNS),
 }
 TABLES = tuple(_LINKS_OF)
 
@@ -83,7 +98,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class KnownHead:
-    """A head as it was read at an earlier time, and kept where whoever owns the database cannot write."""
+    """A head as it was at some time: a witness where it is kept where whoever owns the database cannot write."""
 
     table_name: str
     participant_ispb: str
@@ -117,28 +132,36 @@ def chains(conn: Connection, ispb: str | None = None) -> list[Chain]:
         return cursor.execute(_CHAINS, {"ispb": ispb}).fetchall()
 
 
+def heads(conn: Connection, ispb: str) -> list[KnownHead]:
+    """Return the last rows of a participant's chains, those that the transaction itself has written included."""
+    with conn.cursor(row_factory=class_row(KnownHead)) as cursor:
+        return cursor.execute(_HEADS, {"ispb": ispb}).fetchall()
+
+
 def verify(conn: Connection, ispb: str | None = None, known: Sequence[KnownHead] = ()) -> Iterator[Finding]:
     """Yield everything that does not fit, of one participant or of all.
 
     Args:
-        known: heads that were kept elsewhere; each must still be in its chain.
+        known: heads that were kept elsewhere, any number of each chain; each must still be in it.
     """
     conn.execute("set transaction isolation level repeatable read, read only")  # a sync may write in the meantime
     found = {(chain.table_name, chain.participant_ispb): chain for chain in chains(conn, ispb)}
-    heads = {(head.table_name, head.participant_ispb, head.number): head.hash for head in known}
+    kept: dict[tuple[str, str, int], set[bytes]] = {}
+    for head in known:
+        kept.setdefault((head.table_name, head.participant_ispb, head.number), set()).add(head.hash)
     for table in TABLES:
         last: dict[str, _Link] = {}
         with conn.cursor(name="links", row_factory=class_row(_Link)) as cursor:
             for link in cursor.execute(_LINKS_OF[table], {"ispb": ispb}):
                 chain = found.get((table, link.participant_ispb))
                 yield from _problems(table, link, last.get(link.participant_ispb), chain)
-                if heads.pop((table, link.participant_ispb, link.number), link.hash) != link.hash:
+                if kept.pop((table, link.participant_ispb, link.number), {link.hash}) != {link.hash}:
                     yield Finding(table, link.participant_ispb, link.row_id, "the chain was written anew up to it")
                 last[link.participant_ispb] = link
         for (name, participant), chain in found.items():
             if name == table:
                 yield from _end(chain, last.get(participant))
-    yield from _unknown(heads, found)
+    yield from _unknown(kept, found)
 
 
 def _problems(table: str, link: _Link, before: _Link | None, chain: Chain | None) -> Iterator[Finding]:
@@ -166,8 +189,8 @@ def _end(chain: Chain, last: _Link | None) -> Iterator[Finding]:
         yield Finding(chain.table_name, chain.participant_ispb, last.row_id, "changed: it is not the head it was")
 
 
-def _unknown(heads: dict[tuple[str, str, int], bytes], found: dict[tuple[str, str], Chain]) -> Iterator[Finding]:
-    for table, participant, number in heads:
+def _unknown(kept: Collection[tuple[str, str, int]], found: Mapping[tuple[str, str], Chain]) -> Iterator[Finding]:
+    for table, participant, number in kept:
         chain = found.get((table, participant))
         if chain is None or number > chain.start_number:
             yield Finding(table, participant, None, _missing(number, number))

@@ -37,6 +37,10 @@ select run_id, host, since, expires_at <= clock_timestamp() as expired from sync
 """
 _HAD_IT = "select from sync_lease_history where run_id = %s"
 _FENCE = "select from sync_leases where participant_ispb = %s and run_id = %s for key share"
+_SHUT_OUT = """
+update sync_leases set token = token + 1, run_id = run_id || ' (reported as killed)', expires_at = clock_timestamp()
+where run_id = %s
+"""
 
 
 class SupersededRunError(RefusedError):
@@ -118,6 +122,14 @@ def renew(conn: Connection, fence: Fence, seconds: float) -> bool:
 def release(conn: Connection, fence: Fence) -> None:
     """Let go of the lease; of another run's nothing is changed."""
     conn.execute(_RELEASE, [fence.ispb, fence.run_id])
+
+
+def shut_out(conn: Connection, run_id: str) -> None:
+    """Take the lease from a run that is thought to be dead, once what it is writing just now is written.
+
+    Should it live, it writes nothing after this transaction: a report that is written in it seals all there ever is.
+    """
+    conn.execute(_SHUT_OUT, [run_id])
 
 
 def holder(conn: Connection, ispb: str) -> Holder | None:

@@ -54,9 +54,9 @@ revoke all on
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
 revoke all on function
     review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text),
-    review_show_key(uuid), run_evidence(text), review_item_digest(uuid), delete_due_reports(int), delete_due_steps(int),
-    delete_due_items(int), delete_due_calls(int), delete_expired_lookups(int), delete_published_events(int, interval),
-    retention_due(interval)
+    review_show_key(uuid), run_evidence(text), run_evidence(text, bigint), review_item_digest(uuid),
+    delete_due_reports(int), delete_due_steps(int), delete_due_items(int), delete_due_calls(int),
+    delete_expired_lookups(int), delete_published_events(int, interval), retention_due(interval)
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
 
 
@@ -146,7 +146,8 @@ grant select (
 grant select (entry_id, key_type, participant_ispb, cid, status, created_at, updated_at, deleted_at) on entries
 to vsync_compliance, vsync_auditor;
 -- Verifying the chains.
-grant execute on function run_evidence(text), review_item_digest(uuid) to vsync_compliance, vsync_auditor;
+grant execute on function run_evidence(text), run_evidence(text, bigint), review_item_digest(uuid)
+to vsync_compliance, vsync_auditor;
 
 
 -- vsync_retention: deletes what is older than it must be kept.

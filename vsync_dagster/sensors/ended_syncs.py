@@ -6,7 +6,7 @@ import dagster as dg
 
 from vsync_dagster.environment import Environment
 from vsync_dagster.failure import report_run_failure, started_at
-from vsync_dagster.local_db import alerts, reports
+from vsync_dagster.local_db import alerts, leases, reports
 from vsync_dagster.local_db.alerts import Alert, Severity
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.partitions import SyncPartition
@@ -40,6 +40,7 @@ def failed_syncs(context: dg.RunFailureSensorContext, local_database: LocalDatab
             settings=_settings(run),
             started_at=started_at(context.instance, run.run_id),
             error=RunLostError("the run's process was killed or never began; run it again"),
+            guard=lambda connection: leases.shut_out(connection, run.run_id),
         )
     if run.tags.get("dagster/will_retry") != "true":
         _raise(database, environment(), partition, run.run_id)

@@ -14,6 +14,7 @@ from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.sync.evidence import BATCH
 from vsync_dagster.sync.look_up import STAGE_EVERY
+from vsync_dagster_tests.local_db.test_chains import findings, tamper
 from vsync_dagster_tests.reliability import fault
 from vsync_dagster_tests.world import ISPB, World
 
@@ -102,6 +103,33 @@ def test_the_evidence_of_a_killed_process(unmetered_world: World, operation: Ope
     assert lost.pop(Operation.GET_ENTRY_BY_CID) <= BATCH + CONCURRENCY
     del lost[Operation.DOWNLOAD_CID_SET_FILE]
     assert sum(lost.values()) <= 1
+
+
+@fault(
+    "Process",
+    "kill -9 between two batches of fixes",
+    "The next report seals what the killed run has changed: `vsync report verify-chain` finds whoever touches it.",
+)
+def test_what_a_killed_process_has_changed_is_sealed(unmetered_world: World) -> None:
+    world = unmetered_world
+    world.populate(10)
+    drift(world.directory, None, ISPB, creates=400)
+    world.settle()
+    process = begin("FULL")
+    while not world.sql("select 1 from fix_details limit 1"):
+        assert process.poll() is None
+        time.sleep(0.01)
+
+    process.kill()
+
+    process.communicate()
+    [(killed,)] = world.sql("select run_id from sync_leases")
+    world.sql("update sync_leases set expires_at = clock_timestamp()")  # as it does by itself, in a minute or so
+    assert finish(begin("FULL")) == "COMPLETED None"
+    assert world.sql("select 1 from sync_reports where run_id = %s", killed) == []
+    assert findings(world.database) == []
+    [finding] = tamper(world.database, f"delete from fix_details where run_id = '{killed}'")  # noqa: S608
+    assert finding.problem.startswith(f"fix_details of the killed run {killed}: ")
 
 
 def found(world: World) -> int:

@@ -55,7 +55,7 @@ def findings(database: Database, known: list[KnownHead] | None = None) -> list[F
 @contextmanager
 def triggers_off(database: Database) -> Iterator[Connection]:
     """A superuser's connection on which no trigger fires, not even those that always do."""
-    tables = ("sync_reports", "review_trail", "fixes", "fix_details", "manual_review_queue")
+    tables = ("sync_reports", "review_trail", "fixes", "fix_details", "manual_review_queue", "mass_changes")
     with database.connect() as conn:
         for table in tables:
             conn.execute(SQL("alter table {} disable trigger all").format(Identifier(table)))
@@ -220,6 +220,29 @@ def test_a_chain_that_was_written_anew_is_found_by_a_head_that_was_kept(chained:
     assert [each.problem for each in found if each.table_name == "sync_reports"] == [
         "the chain was written anew up to it"
     ]
+
+
+def test_two_heads_that_contradict_each_other_are_found_in_any_order(chained: Database) -> None:
+    """As a consumer has kept them: one of before the chain was written anew, one of after."""
+    with chained.connect() as conn:
+        true = next(head for head in chains.heads(conn, ISPB) if head.table_name == "sync_reports")
+    false = replace(true, hash=b"\x01" * 32)
+    for known in ([true, false], [false, true]):
+        assert [each.problem for each in findings(chained, known)] == ["the chain was written anew up to it"]
+
+
+def test_an_application_knows_the_heads_of_what_it_has_written(chained: Database) -> None:
+    with login_with(chained, roles.APPLICATION) as login, login.connect() as conn:
+        reports.insert(conn, replace(REPORT, id=UUID(int=6), run_id="run-6"))
+        heads = {(head.table_name, head.number): head.hash for head in chains.heads(conn, ISPB)}
+        conn.commit()
+    with chained.connect() as conn:
+        expected = {
+            (each.table_name, each.head_number): each.head_hash
+            for each in chains.chains(conn)
+            if each.participant_ispb == ISPB
+        }
+    assert heads == expected
 
 
 def test_a_second_report_of_a_run_moves_no_chain(chained: Database) -> None:

@@ -1,5 +1,6 @@
 """One run at a time on a participant, and nothing written by one that was superseded."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -128,3 +129,54 @@ def test_a_guarded_database_asks_first_in_every_transaction(database: Database) 
         guarded.retrying(lambda conn: conn.execute("insert into participants (participant_ispb) values ('87654321')"))
     assert database.retrying(lambda conn: value(conn, "select count(*) from participants")) == 0
     guarded.unguarded().retrying(lambda conn: conn.execute("select 1"))
+
+
+def test_a_run_that_is_reported_as_killed_writes_nothing_more(database: Database) -> None:
+    with database.connect() as conn:
+        assert take(conn, FIRST)
+        leases.shut_out(conn, FIRST.run_id)
+        leases.shut_out(conn, FIRST.run_id)
+        for refused in (FIRST.check, lambda conn: take(conn, FIRST)):
+            with pytest.raises(SupersededRunError, match=r"superseded by run run-1 \(reported as killed\) on a-host"):
+                refused(conn)
+        assert take(conn, SECOND), "the next one need not wait"
+        leases.shut_out(conn, FIRST.run_id)
+        SECOND.check(conn)
+        assert value(conn, "select token from sync_leases") == 3
+
+
+def test_who_reports_that_a_run_was_killed_waits_for_what_it_is_writing(database: Database) -> None:
+    with database.connect() as conn:
+        assert take(conn, FIRST)
+    with database.connect() as alive, ThreadPoolExecutor(1) as pool, database.connect() as watcher:
+        FIRST.check(alive)
+        alive.execute("insert into outbox (participant_ispb, event_type, payload) values ('12345678', 'x', '{}')")
+        shut_out = pool.submit(database.retrying, shut_out_and_count)
+        wait_for_a_lock(watcher)
+        alive.commit()
+        assert shut_out.result(timeout=30) == 1, "it sees what was written"
+
+
+def test_what_a_run_begins_while_it_is_reported_as_killed_is_refused(database: Database) -> None:
+    with database.connect() as conn:
+        assert take(conn, FIRST)
+    with database.connect() as reporter, ThreadPoolExecutor(1) as pool, database.connect() as watcher:
+        shut_out_and_count(reporter)
+        begun = pool.submit(Database(database.url, FIRST.check).retrying, lambda _: None)
+        wait_for_a_lock(watcher)
+        reporter.commit()
+        with pytest.raises(SupersededRunError, match="reported as killed"):
+            begun.result(timeout=30)
+
+
+def shut_out_and_count(conn: Connection) -> int:
+    """Shut the first run out, and return how much it has written by then."""
+    leases.shut_out(conn, FIRST.run_id)
+    return int(value(conn, "select count(*) from outbox"))
+
+
+def wait_for_a_lock(watcher: Connection) -> None:
+    deadline = time.monotonic() + 30
+    while not value(watcher, WAITING):
+        watcher.rollback()
+        assert time.monotonic() < deadline, "nobody waits"

@@ -114,3 +114,23 @@ def test_what_an_older_version_has_written_is_chained(
     for statement in ("delete from sync_reports", "delete from review_trail"):
         with pytest.raises(DatabaseError, match="append_only"), empty_database.connect() as conn:
             conn.execute(statement.encode())
+
+
+def test_a_mass_change_of_an_older_version_is_still_what_was_sealed(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column that came later is in no seal."""
+    older = [migration for migration in migrations() if migration.name < "0021_who_allowed"]
+    with monkeypatch.context() as patch:
+        patch.setattr("vsync_dagster.local_db.migrate.migrations", lambda: older)
+        migrate(empty_database)
+    with empty_database.connect() as conn:
+        conn.execute(
+            """insert into mass_changes (run_id, participant_ispb, sync_day, changes, participants_keys, reason)
+            values ('run-1', %s, '2026-11-24', 1, 1, 'why not')""",
+            [ISPB],
+        )
+        reports.insert(conn, replace(REPORT, id=UUID(int=1), run_id="run-1"))
+    migrate(empty_database)
+    with empty_database.connect() as conn:
+        assert list(chains.verify(conn)) == []

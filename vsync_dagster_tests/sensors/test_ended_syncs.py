@@ -8,11 +8,16 @@ import pytest
 
 from vsync_dagster.definitions import defs
 from vsync_dagster.jobs import SYNC_JOB
-from vsync_dagster.local_db import alerts
+from vsync_dagster.local_db import alerts, fix_details, fixes, leases
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.encryption import Cipher
+from vsync_dagster.local_db.fix_details import FixDetail
+from vsync_dagster.local_db.fixes import FixRecord
+from vsync_dagster.local_db.leases import Fence, SupersededRunError
 from vsync_dagster.partitions import SyncPartition, open_partitions_for
 from vsync_dagster.resources import LocalDatabase
 from vsync_dagster.sensors.ended_syncs import failed_syncs, succeeded_syncs
+from vsync_dagster_tests.local_db.test_chains import findings, tamper
 from vsync_dagster_tests.world import DAY, ISPB, World, running_world
 
 
@@ -69,6 +74,24 @@ def test_a_run_that_was_killed_gets_one_failed_report_and_an_alert(world: World)
     assert (alert.fingerprint, alert.severity) == (f"VSyncFailed/{ISPB}", alerts.Severity.CRITICAL)
     assert alert.title == f"{ISPB}: the sync of {DAY} has failed"
     assert alert.link == f"https://dagster.example/runs/{run.run_id}"
+
+
+def test_the_report_of_a_run_that_was_killed_seals_what_it_has_changed(world: World) -> None:
+    run = killed(world)
+    with world.database.connect() as connection:
+        assert leases.acquire(connection, Fence(ISPB, run.run_id), "a-host", 3_600)
+        cid, cipher = b"\x01" * 32, Cipher(world.variables.encryption_keys)
+        record = FixRecord(fixes.CREATE, "CPF", None, cid, fixes.APPLIED, None)
+        fixes.record(connection, run.run_id, ISPB, [record])
+        fix_details.keep(connection, cipher, run.run_id, [FixDetail(ISPB, fixes.CREATE, cid, None, {"key": "1"})])
+    tell_of(world, run.run_id)
+
+    assert world.sql("select entries_created from sync_reports") == [(1,)]
+    with pytest.raises(SupersededRunError, match="reported as killed"), world.database.connect() as connection:
+        Fence(ISPB, run.run_id).check(connection)
+    assert findings(world.database) == []
+    [found] = tamper(world.database, "update fix_details set digest = sha256('')")
+    assert found.problem.startswith("fix_details of its run: 1 rows when it was written, 1 now")
 
 
 def test_a_run_that_reported_its_failure_keeps_its_report_and_the_alert_says_the_same(world: World) -> None:
