@@ -18,14 +18,14 @@ BROKEN = 1
 @click.option(
     "--heads",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What `verify-chain --json` printed before: it must still hold.",
+    help="What `verify-chain --json` printed before, or events of syncs, one a line: they must still hold.",
 )
 @json_option
 def verify_chain(ispb: str | None, heads: Path | None, as_json: bool) -> int:
     """Find reports and review steps that were changed, taken away or slipped in, and evidence that was.
 
-    Keep what --json prints where the database's owner cannot write, and hand it in with --heads the next time: a chain
-    that was written anew as a whole is found by that alone.
+    Keep what --json prints, or the events that tell of syncs, where the database's owner cannot write, and hand them in
+    with --heads the next time: a chain that was written anew as a whole is found by that alone.
 
     Exit code: 0 all fits, 1 something does not, 2 the database could not be read.
     """
@@ -47,14 +47,18 @@ def verify_chain(ispb: str | None, heads: Path | None, as_json: bool) -> int:
 
 
 def _known(path: Path, ispb: str | None) -> list[KnownHead]:
+    """Return the heads that a file tells of: one JSON object a line, with a consumer's own fields around or without."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))["chains"]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        told = [each for line in lines for each in line.get("data", line).get("chains", ())]
         heads = [
             KnownHead(each["table"], each["participant_ispb"], int(each["number"]), bytes.fromhex(each["hash"]))
             for each in told
         ]
-    except (KeyError, TypeError, ValueError):
-        raise click.UsageError(f"{path} is not what `vsync report verify-chain --json` printed") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        heads = []
+    if not heads:
+        raise click.UsageError(f"{path} holds neither what `verify-chain --json` printed nor events of syncs")
     return [head for head in heads if ispb in (None, head.participant_ispb)]
 
 

@@ -6,11 +6,13 @@ order in which they happened. Source: CloudEvents specification 1.0.2, section "
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
+from vsync_dagster.local_db.chains import KnownHead
 from vsync_dagster.local_db.outbox import OutboxMessage
 from vsync_dagster.local_db.reports import Report
 
@@ -60,8 +62,13 @@ def payload_schema(event_type: str) -> dict[str, Any]:
     return schema
 
 
-def sync_completed(report: Report) -> dict[str, Any]:
-    """Return the payload that tells of a report, whatever its status: the words of `vsync sync --json`."""
+def sync_completed(report: Report, heads: Sequence[KnownHead]) -> dict[str, Any]:
+    """Return the payload that tells of a report, whatever its status: the words of `vsync sync --json`.
+
+    Args:
+        report: the report, as it is written.
+        heads: of the participant's chains, the report's own hash included; in the words of `verify-chain --json`.
+    """
     return {
         "report_id": str(report.id),
         "run_id": report.run_id,
@@ -88,6 +95,15 @@ def sync_completed(report: Report) -> dict[str, Any]:
         "resume_at": report.resume_at and _utc(report.resume_at),
         "plan": report.plan and dict(report.plan),
         "key_types": dict(report.key_types),
+        "chains": [
+            {
+                "table": head.table_name,
+                "participant_ispb": head.participant_ispb,
+                "number": head.number,
+                "hash": head.hash.hex(),
+            }
+            for head in heads
+        ],
     }
 
 

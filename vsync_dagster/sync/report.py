@@ -10,7 +10,7 @@ from uuid import UUID
 import polars as pl
 
 from vsync_dagster.events.messages import SYNC_COMPLETED, sync_completed
-from vsync_dagster.local_db import cid_files, outbox, reports
+from vsync_dagster.local_db import chains, cid_files, outbox, reports
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import SyncPartition
@@ -208,7 +208,8 @@ def write_report(database: Database, report: Report) -> bool:
     def write(connection: Connection) -> bool:
         if not reports.insert(connection, report):
             return False
-        outbox.add(connection, report.participant_ispb, SYNC_COMPLETED, sync_completed(report))
+        told = sync_completed(report, chains.heads(connection, report.participant_ispb))
+        outbox.add(connection, report.participant_ispb, SYNC_COMPLETED, told)
         for key_type in compared:
             cid_files.close(connection, report.participant_ispb, key_type, report.sync_day)
         return True

@@ -1,5 +1,6 @@
 """`vsync report verify-chain` as an auditor runs it."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -9,6 +10,7 @@ import pytest
 from vsync_dagster.local_db import reports
 from vsync_dagster.local_db.database import Database
 from vsync_dagster_tests.cli.conftest import Command
+from vsync_dagster_tests.local_db.parts import rows
 from vsync_dagster_tests.local_db.test_chains import tamper
 from vsync_dagster_tests.local_db.test_reports import REPORT
 
@@ -57,6 +59,29 @@ def test_a_chain_that_was_cut_and_written_anew_needs_the_heads(
     )
 
 
-def test_a_file_of_heads_that_is_none(vsync: Command, tmp_path: Path) -> None:
-    (tmp_path / "heads.json").write_text("[]")
-    assert vsync("report", "verify-chain", "--heads", "heads.json").status == 64
+def test_events_that_a_consumer_has_kept_are_heads_too(vsync: Command, database: Database, tmp_path: Path) -> None:
+    kept = tmp_path / "events.jsonl"
+    events = []
+    for number in (1, 2):
+        link = (REPORT.participant_ispb, number)
+        query = "select encode(chain_hash, 'hex') from sync_reports where participant_ispb = %s and chain_number = %s"
+        with database.connect() as conn:
+            hash_ = rows(conn, query, link)[0][0]
+        head = {"table": "sync_reports", "participant_ispb": link[0], "number": number, "hash": hash_}
+        events.append({"type": "vsync.sync.completed", "data": {"run_id": f"run-{number}", "chains": [head]}})
+    events.append({"type": "vsync.entry.deleted", "data": {"cid": "ab"}})
+    for form in (events, [event["data"] for event in events]):
+        kept.write_text("".join(f"{json.dumps(event)}\n" for event in form))
+        assert vsync("report", "verify-chain", "--heads", str(kept)).out.endswith("all rows fit\n")
+    tamper(database, "delete from sync_reports where run_id = 'run-1'; update evidence_chains set start_number = 1")
+    found = vsync("report", "verify-chain", "--heads", str(kept)).out
+    assert "changed, or the one before it was" in found
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", "no JSON", '{"chains": [{"table": "sync_reports"}]}', '{"chains": [1]}']
+)
+def test_a_file_of_heads_that_is_none(vsync: Command, tmp_path: Path, content: str) -> None:
+    """Nothing is held against nothing: that would look as if all were well."""
+    (tmp_path / "heads.json").write_text(content)
+    assert vsync("report", "verify-chain", "--heads", str(tmp_path / "heads.json")).status == 64

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,17 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from vsync_dagster.environment import Environment
-from vsync_dagster.events.messages import SCHEMA_VERSION, TYPES, payload_schema
+from vsync_dagster.events.messages import SCHEMA_VERSION, SYNC_COMPLETED, TYPES, payload_schema
 from vsync_dagster.events.relay import relay
-from vsync_dagster.local_db import decisions, outbox, review
+from vsync_dagster.local_db import decisions, outbox, reports, review
+from vsync_dagster.local_db.chains import KnownHead
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.decisions import Decision
 from vsync_dagster.resources import EventBroker, LocalDatabase
 from vsync_dagster.sensors.outbox_relay import outbox_relay
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster_tests.events.parts import ISPBS, Received, fill_outbox, read
+from vsync_dagster_tests.local_db.test_chains import findings, tamper
 from vsync_dagster_tests.logins import login_with
 from vsync_dagster_tests.world import ISPB, World, running_world
 
@@ -73,6 +76,29 @@ def test_every_message_of_a_sync_and_of_a_deletion_keeps_the_contract(
     for message in received:
         assert_kept(message)
     assert {message.properties["type"] for message in received} == set(TYPES)
+    [completed] = [message.payload for message in received if message.properties["type"] == SYNC_COMPLETED]
+    _assert_is_a_witness(world, completed)
+
+
+def _assert_is_a_witness(world: World, completed: dict[str, Any]) -> None:
+    """What a consumer has kept finds whoever owns the database and writes the whole chain anew."""
+    assert [(each["table"], each["number"]) for each in completed["chains"]] == [
+        ("sync_reports", 1),
+        ("review_trail", 1),
+    ]
+    kept = [
+        KnownHead(each["table"], each["participant_ispb"], each["number"], bytes.fromhex(each["hash"]))
+        for each in completed["chains"]
+    ]
+    with world.database.connect() as connection:
+        [report] = reports.list_reports(connection)
+    assert findings(world.database, kept) == []
+    tamper(world.database, "delete from sync_reports; delete from evidence_chains where table_name = 'sync_reports'")
+    with world.database.connect() as connection:
+        reports.insert(connection, replace(report, discrepancies=0))
+    assert findings(world.database) == [], "by itself the new chain is whole"
+    [found] = findings(world.database, kept)
+    assert (found.row_id, found.problem) == (str(report.id), "the chain was written anew up to it")
 
 
 def _delete_the_key_under_review(database: Database) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from uuid import UUID
 
 from vsync_dagster.events.messages import ENTRY_UPDATED, message, sync_completed
+from vsync_dagster.local_db.chains import KnownHead
 from vsync_dagster.local_db.outbox import OutboxMessage
 from vsync_dagster.local_db.reports import Report
 
@@ -70,10 +71,13 @@ def test_the_data_are_the_payload_as_json() -> None:
 
 
 def test_a_report_is_told_in_the_words_of_the_command_line() -> None:
-    payload = sync_completed(REPORT)
+    payload = sync_completed(REPORT, [KnownHead("sync_reports", REPORT.participant_ispb, 7, b"\xab" * 32)])
     assert json.loads(json.dumps(payload)) == payload
     assert payload["report_id"] == str(REPORT.id)
     assert payload["sync_day"] == "2026-11-24"
     assert payload["sync_timestamp"] == "2026-11-24T03:00:00Z"
     assert payload["key_types"]["CPF"]["after"] == "OK"
-    assert set(payload) == {"report_id", *Report.__slots__} - {"id"}
+    assert payload["chains"] == [
+        {"table": "sync_reports", "participant_ispb": REPORT.participant_ispb, "number": 7, "hash": "ab" * 32}
+    ]
+    assert set(payload) == {"report_id", "chains", *Report.__slots__} - {"id"}
