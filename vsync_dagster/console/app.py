@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from vsync_dagster.console import bulk, item, login, queue, reporting
+from vsync_dagster.console import bulk, closed, item, login, queue, reporting
 from vsync_dagster.console.headers import SecurityHeaders
 from vsync_dagster.console.sessions import Sessions
 from vsync_dagster.console.throttle import Throttle
@@ -54,6 +54,7 @@ def create_app(
             Route("/language", public(console, login.set_language), methods=["GET"]),
             page("/logout", login.log_out, "POST"),
             page("/", queue.show_queue),
+            page("/closed", closed.show_closed),
             page("/items/{item_id:uuid}", item.show_item),
             page("/items/{item_id:uuid}/decision", item.decide, "POST"),
             page("/items/{item_id:uuid}/approval", item.approve, "POST"),

@@ -5,20 +5,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.status import Status
 from vsync_dagster.reconcile.waiting import LONGEST_INTERVAL
 
 _SHORT = timedelta(hours=12)
+_ZONE = ZoneInfo("America/Sao_Paulo")
 
 
 class Colour(StrEnum):
-    """How good a thing is; a page shows a sign and a word beside the colour."""
+    """How good a thing is; a page shows a sign and a word beside the colour. MISSING: there should be a report."""
 
     GREEN = "GREEN"
     AMBER = "AMBER"
     RED = "RED"
+    MISSING = "MISSING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,19 @@ def colour_of(status: str, *, verified: bool) -> Colour:
     if status == Status.FAILED:
         return Colour.RED
     return Colour.GREEN if status == Status.COMPLETED and verified else Colour.AMBER
+
+
+def is_missing(day: date, enabled_since: datetime | None, now: datetime) -> bool:
+    """Tell whether a day without a report should have one: it is over, and whole within the participant's time.
+
+    Args:
+        day: a day of São Paulo, as the syncs are.
+        enabled_since: since when the participant is to be synced; None where it is not.
+        now: the time.
+    """
+    if enabled_since is None:
+        return False
+    return enabled_since.astimezone(_ZONE).date() < day < now.astimezone(_ZONE).date()
 
 
 def clock_of(answered: Mapping[str, datetime | None], now: datetime) -> Clock:

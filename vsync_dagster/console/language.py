@@ -37,6 +37,7 @@ LABELS = {
     "GREEN": "in sync, proved",
     "AMBER": "partly, or not proved",
     "RED": "failed",
+    "MISSING": "report is missing",
     "MISSING_BACEN": "DICT does not hold the key",
 }
 

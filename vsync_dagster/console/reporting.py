@@ -4,11 +4,16 @@ from uuid import UUID
 
 from starlette.responses import Response
 
-from vsync_dagster.console.days import Colour, Month, clock_of, colour_of, share
+from vsync_dagster.console.days import Colour, Month, clock_of, colour_of, is_missing, share
 from vsync_dagster.console.visit import PageError, Visit
 from vsync_dagster.console.waiting import PAGE
-from vsync_dagster.local_db import calls, participants, reports, sync_state
+from vsync_dagster.local_db import calls, chains, participants, reports, sync_state
 from vsync_dagster.local_db.reports import Report
+
+# Calls that a page lists; the export has all of them.
+_CALLS = 200
+# Rows that are hashed again so soon that nobody waits for it.
+_SOON = 20_000
 
 
 def show_calendar(visit: Visit) -> Response:
@@ -21,7 +26,7 @@ def show_calendar(visit: Visit) -> Response:
         page = min(max(1, int(query["page"])), pages) if query.get("page", "").isdecimal() else 1
         shown = known[(page - 1) * PAGE : page * PAGE]
         days = reports.last_of_days(conn, [one.ispb for one in shown], month.days[0], month.days[-1])
-        answered = sync_state.answered(conn)
+        answered, enabled = sync_state.answered(conn), participants.enabled_since(conn)
     return visit.render(
         "calendar.html",
         month=month,
@@ -32,17 +37,23 @@ def show_calendar(visit: Visit) -> Response:
         colour_of=colour_of,
         clocks={one.ispb: clock_of(answered.get(one.ispb, {}), now) for one in shown},
         colours=list(Colour),
+        missing={(one.ispb, day) for one in shown for day in month.days if is_missing(day, enabled.get(one.ispb), now)},
     )
 
 
 def show_report(visit: Visit) -> Response:
-    """Show a report: figures, plots, and what proves it."""
+    """Show a report: figures, plots, what proves it, and whether it is what was written."""
     report_id: UUID = visit.request.path_params["report_id"]
-    with visit.connect() as conn:
+    asked = "check" in visit.request.query_params
+    with visit.connect(bulk=asked) as conn:
         report = reports.get(conn, report_id)
-        proof = calls.verifications(conn, report.run_id) if report else []
-    if report is None:
-        raise PageError(404, "There is no such report.")
+        if report is None:
+            raise PageError(404, "There is no such report.")
+        proof = calls.verifications(conn, report.run_id)
+        others = calls.others(conn, report.run_id, _CALLS + 1)
+        place = chains.place_of(conn, report_id)
+        checked = asked or place.sealed_rows <= _SOON
+        findings = chains.verify_report(conn, report.participant_ispb, report_id) if checked else None
     return visit.render(
         "report.html",
         report=report,
@@ -51,6 +62,10 @@ def show_report(visit: Visit) -> Response:
         plots=plots(report),
         share=share,
         proof=proof,
+        others=others[:_CALLS],
+        more_calls=len(others) > _CALLS,
+        place=place,
+        findings=findings,
         colour=colour_of(report.status, verified=report.verified),
     )
 

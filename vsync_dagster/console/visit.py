@@ -94,9 +94,9 @@ class Visit(Stranger):
 
     session: Session
 
-    def connect(self) -> AbstractContextManager[Connection]:
-        """Open a connection with the person's own rights."""
-        return self.session.database.connect()
+    def connect(self, *, bulk: bool = False) -> AbstractContextManager[Connection]:
+        """Open a connection with the person's own rights; `bulk` for what may take longer than a page should."""
+        return self.session.database.connect(bulk=bulk)
 
     def render(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a page that knows who looks at it."""

@@ -22,6 +22,11 @@ select key_type, result, correlation_id, reference, http_status, response_time, 
 where run_id = %s and operation = 'createSyncVerification' order by called_at, id
 """
 
+_OTHERS = """
+select operation, key_type, result, http_status, correlation_id, called_at from dict_calls
+where run_id = %s and operation <> 'createSyncVerification' order by called_at, id limit %s
+"""
+
 
 class Call(Protocol):
     """One attempt at a call: what was asked, and what came back, if anything did.
@@ -64,6 +69,18 @@ class Verification:
     called_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OtherCall:
+    """An attempt at a call that is no sync verification. What never came back is None."""
+
+    operation: str
+    key_type: str | None
+    result: str | None
+    http_status: int | None
+    correlation_id: str | None
+    called_at: datetime
+
+
 def record(conn: Connection, run_id: str | None, calls: Iterable[Call]) -> None:
     """Keep calls; `run_id` is None for those that no run made."""
     rows = [
@@ -90,3 +107,9 @@ def verifications(conn: Connection, run_id: str) -> list[Verification]:
     """Return the sync verifications of a run, in order: what its report's proof rests on."""
     with conn.cursor(row_factory=class_row(Verification)) as cursor:
         return cursor.execute(_VERIFICATIONS, [run_id]).fetchall()
+
+
+def others(conn: Connection, run_id: str, limit: int) -> list[OtherCall]:
+    """Return the first calls of a run that are no sync verifications, in order."""
+    with conn.cursor(row_factory=class_row(OtherCall)) as cursor:
+        return cursor.execute(_OTHERS, [run_id, limit]).fetchall()

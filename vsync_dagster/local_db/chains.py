@@ -7,8 +7,9 @@ that were kept elsewhere tell that.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from psycopg.rows import class_row
 from psycopg.sql import SQL, Composed, Identifier
@@ -29,6 +30,17 @@ union all
 where participant_ispb = %(ispb)s order by chain_number desc limit 1)
 """
 
+_PLACE = """
+select chain_number as number, chain_hash as hash, coalesce((
+    select sum((seal ->> 'rows')::bigint) from (
+        select value as seal from jsonb_each(evidence - 'left_behind')
+        union all
+        select e.value from jsonb_each(evidence -> 'left_behind') as behind, jsonb_each(behind.value -> 'evidence') as e
+    ) as seals
+), 0)::bigint as sealed_rows
+from sync_reports where id = %s
+"""
+
 # `fits` is null where the row before is missing: then nothing can be said of the hash.
 _LINKS = SQL(
     """
@@ -42,6 +54,7 @@ _LINKS = SQL(
         where %(ispb)s::text is null or t.participant_ispb = %(ispb)s
         window chain as (partition by t.participant_ispb order by t.chain_number, t.id)
     ) as link
+    where %(row_id)s::text is null or id::text = %(row_id)s
     order by participant_ispb, chain_number, id
     """
 )
@@ -117,6 +130,15 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A report's place in its participant's chain, and of how many rows in other tables it holds a digest."""
+
+    number: int
+    hash: bytes
+    sealed_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Link:
     participant_ispb: str
     row_id: str
@@ -138,6 +160,33 @@ def heads(conn: Connection, ispb: str) -> list[KnownHead]:
         return cursor.execute(_HEADS, {"ispb": ispb}).fetchall()
 
 
+def place_of(conn: Connection, report_id: UUID) -> Place:
+    """Return where a report stands in its chain; there must be one of that id."""
+    with conn.cursor(row_factory=class_row(Place)) as cursor:
+        cursor.execute(_PLACE, [report_id])
+        place = cursor.fetchone()
+    assert place is not None  # noqa: S101 - whoever asks has read the report
+    return place
+
+
+def verify_report(conn: Connection, ispb: str, report_id: UUID) -> list[Finding]:
+    """Return what does not fit of one report: itself, the hash before it, or what it has sealed.
+
+    The rest of the chain is not looked at: `verify` does that.
+    """
+    chain = next((each for each in chains(conn, ispb) if each.table_name == "sync_reports"), None)
+    findings: list[Finding] = []
+    with conn.cursor(row_factory=class_row(_Link)) as cursor:
+        for link in cursor.execute(_LINKS_OF["sync_reports"], {"ispb": ispb, "row_id": str(report_id)}):
+            before = replace(link, number=link.number - 1)
+            findings += _problems("sync_reports", link, before, chain)
+            if link.fits is None:
+                findings.append(Finding("sync_reports", ispb, None, _missing(before.number, before.number)))
+            if chain and link.number == chain.head_number:
+                findings += _end(chain, link)
+    return findings
+
+
 def verify(conn: Connection, ispb: str | None = None, known: Sequence[KnownHead] = ()) -> Iterator[Finding]:
     """Yield everything that does not fit, of one participant or of all.
 
@@ -152,7 +201,7 @@ def verify(conn: Connection, ispb: str | None = None, known: Sequence[KnownHead]
     for table in TABLES:
         last: dict[str, _Link] = {}
         with conn.cursor(name="links", row_factory=class_row(_Link)) as cursor:
-            for link in cursor.execute(_LINKS_OF[table], {"ispb": ispb}):
+            for link in cursor.execute(_LINKS_OF[table], {"ispb": ispb, "row_id": None}):
                 chain = found.get((table, link.participant_ispb))
                 yield from _problems(table, link, last.get(link.participant_ispb), chain)
                 if kept.pop((table, link.participant_ispb, link.number), {link.hash}) != {link.hash}:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from psycopg.rows import class_row
 
@@ -84,3 +85,8 @@ def list_all(conn: Connection) -> list[Participant]:
 def enabled(conn: Connection) -> list[Participant]:
     """Return the participants that are to be reconciled, by ISPB."""
     return [participant for participant in list_all(conn) if participant.enabled]
+
+
+def enabled_since(conn: Connection) -> dict[str, datetime]:
+    """Return since when each participant that is to be reconciled has been so without a break, by ISPB."""
+    return dict(conn.execute("select participant_ispb, enabled_since from participants where enabled").fetchall())

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -69,6 +70,25 @@ order by q.created_at, q.id
 
 _ONE = f"{_ITEMS} where q.id = %(id)s"
 
+# A proposal that was taken back is no decision.
+_CLOSED = """
+select q.id, q.participant_ispb, q.key_type, q.masked_key, q.created_at, closed.done_at, closed.reason,
+    decided.decision, decided.done_by, decided.reason, approved.done_by, approved.reason
+from review_trail closed
+join manual_review_queue q on q.id = closed.item_id
+left join lateral (
+    select decision, done_by, reason from review_trail t
+    where t.item_id = q.id and step in ('DECIDED', 'PROPOSED') and q.decision is not null order by t.id desc limit 1
+) as decided on true
+left join lateral (
+    select done_by, reason from review_trail t where t.item_id = q.id and step = 'APPROVED' order by t.id desc limit 1
+) as approved on true
+where closed.step = 'CLOSED' and closed.done_at >= %(since)s and closed.done_at < %(until)s
+    and (%(ispb)s::text is null or closed.participant_ispb = %(ispb)s)
+    and (%(outcome)s::text is null or closed.reason = %(outcome)s)
+order by closed.done_at desc, closed.id desc limit %(limit)s offset %(offset)s
+"""
+
 _UNDER_REVIEW = """
 select e.key_type, e.entry_id, e.cid
 from manual_review_queue q
@@ -118,6 +138,35 @@ class OpenItem:
     def suggestion(self) -> Suggestion:
         """What the evidence says and suggests."""
         return suggest(self.evidence, self.entry_created_at, self.created_at)
+
+
+class Outcome(StrEnum):
+    """How an item was closed, in the words of its trail."""
+
+    DELETED = "deleted here"
+    RETURNED = "closed by a sync: DICT holds the key again"
+    CHANGED = "closed by a sync: the row has changed since"
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedItem:
+    """An item that is done with; its key is masked. `outcome` is of `Outcome`, or of another version's.
+
+    The decision is the one that stood when it was closed, if any; `approved_by` is a deletion's second person.
+    """
+
+    id: UUID
+    participant_ispb: str
+    key_type: str
+    masked_key: str
+    created_at: datetime
+    closed_at: datetime
+    outcome: str
+    decision: str | None
+    decided_by: str | None
+    decided_why: str | None
+    approved_by: str | None
+    approved_why: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +226,21 @@ def get(conn: Connection, item_id: UUID) -> OpenItem | None:
     """Return an item, open or `CLOSED`, or None if there is none of that id."""
     row = conn.execute(_ONE, {"id": item_id}).fetchone()
     return None if row is None else OpenItem(*row)
+
+
+def closed_items(
+    conn: Connection,
+    *,
+    since: datetime,
+    until: datetime,
+    ispb: str | None = None,
+    outcome: str | None = None,
+    limit: int,
+    offset: int = 0,
+) -> list[ClosedItem]:
+    """Return items that were closed from `since` on and before `until`, those closed last first."""
+    chosen = {"since": since, "until": until, "ispb": ispb, "outcome": outcome, "limit": limit, "offset": offset}
+    return [ClosedItem(*row) for row in conn.execute(_CLOSED, chosen)]
 
 
 def show_key(conn: Connection, item_id: UUID) -> str | None:

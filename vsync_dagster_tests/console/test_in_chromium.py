@@ -31,11 +31,17 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def item_id(database: Database) -> UUID:
-    """An item of a registered participant, which has a report."""
+    """An item of a registered participant, which has a report, days without one, and a closed item."""
     with database.connect() as conn:
         participants.add(conn, ISPB)
         reports.insert(conn, replace(REPORT, sync_day=datetime.now(UTC).date(), dry_run=False))
-    return put_up(database, 1)[0]
+        conn.execute("update participants set enabled_since = now() - interval '40 days'")
+    closed, still_open = put_up(database, 2, 1)
+    with database.connect() as conn:
+        conn.execute(
+            "update manual_review_queue set status = 'CLOSED', action_taken = 'deleted here' where id = %s", [closed]
+        )
+    return still_open
 
 
 @pytest.fixture
@@ -172,7 +178,7 @@ def tab_to(page: Page, wanted: str) -> None:
 def test_a_phone_shows_all_of_it(chromium: Browser, address: str, item_id: UUID, ana: Credentials) -> None:
     with tab(chromium, viewport=PHONE, has_touch=True) as page:
         log_in(page, address, ana)
-        for path in ("/", f"/items/{item_id}", "/reports", f"/reports/{REPORT.id}"):
+        for path in ("/", "/closed", f"/items/{item_id}", "/reports", f"/reports/{REPORT.id}"):
             page.goto(f"{address}{path}")
             width = page.evaluate("document.documentElement.scrollWidth")
             assert width <= PHONE["width"], f"{path} scrolls sideways: {width} pixels"
@@ -198,7 +204,7 @@ def test_every_control_has_a_name_and_every_page_its_landmarks(
 ) -> None:
     with tab(chromium) as page:
         page.goto(f"{address}/login")
-        pages = ["/login", "/", f"/items/{item_id}", "/reports", f"/reports/{REPORT.id}"]
+        pages = ["/login", "/", "/closed", f"/items/{item_id}", "/reports", f"/reports/{REPORT.id}"]
         log_in(page, address, ana)
         for path in pages:
             page.goto(f"{address}{path}")
@@ -219,7 +225,7 @@ def test_text_stands_out_from_what_is_behind_it(
     """WCAG 2.1, 1.4.3 (AA): a contrast of 4.5 to 1."""
     with tab(chromium) as page:
         log_in(page, address, ana)
-        for path in ("/", f"/items/{item_id}", "/reports", f"/reports/{REPORT.id}"):
+        for path in ("/", "/closed", f"/items/{item_id}", "/reports", f"/reports/{REPORT.id}"):
             page.goto(f"{address}{path}")
             assert page.evaluate(_LOW_CONTRAST) == [], path
 

@@ -6,6 +6,7 @@ from importlib.resources import files
 from vsync_dagster.console import item, reporting
 from vsync_dagster.console.language import LABELS, portuguese, translator
 from vsync_dagster.console.waiting import Age, Order
+from vsync_dagster.local_db.review import Outcome
 from vsync_dagster.reconcile import suggestion
 from vsync_dagster_tests.local_db.test_reports import REPORT
 
@@ -24,7 +25,7 @@ def sentences() -> set[str]:
         found |= {title, *(values if title != "Keys" else ())}
     found |= set(re.findall(r'(?:PageError\(\d+, |told\.append\(|^_[A-Z_]+ = )"([^"]+\.)"', code, re.MULTILINE))
     found |= set(re.findall(r'Fact\(\s*"([^"]+)"', facts))
-    return found | {*item.REFUSALS.values(), *LABELS.values(), *map(str, Age), *map(str, Order)}
+    return found | {*item.REFUSALS.values(), *LABELS.values(), *map(str, Age), *map(str, Order), *map(str, Outcome)}
 
 
 def test_every_sentence_is_translated() -> None:

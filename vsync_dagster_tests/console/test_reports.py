@@ -1,13 +1,16 @@
 """The calendar and a report, as an auditor sees them."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from vsync_dagster.console.days import Clock, Colour, Month, clock_of, colour_of, share
-from vsync_dagster.local_db import calls, reports, sync_state
+from vsync_dagster.console import reporting
+from vsync_dagster.console.days import Clock, Colour, Month, clock_of, colour_of, is_missing, share
+from vsync_dagster.local_db import calls, participants, reports, sync_state
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.reconcile.keys import KeyType
@@ -15,6 +18,7 @@ from vsync_dagster_tests.console.conftest import Clock as MovedClock
 from vsync_dagster_tests.console.parts import Person, text_of
 from vsync_dagster_tests.local_db.parts import ISPB
 from vsync_dagster_tests.local_db.test_calls import CALL
+from vsync_dagster_tests.local_db.test_chains import tamper
 from vsync_dagster_tests.local_db.test_reports import REPORT
 
 DAY = REPORT.sync_day
@@ -50,6 +54,51 @@ def test_a_day_shows_its_last_report(database: Database, eva: Person) -> None:
     assert 'class="day' not in eva.get("/reports?month=2026-10").text.split("<table", 1)[1]
 
 
+def test_a_day_that_should_have_a_report_and_has_none_has_a_sign_of_its_own(
+    database: Database, eva: Person, clock: MovedClock
+) -> None:
+    sao_paulo = clock.now().astimezone(ZoneInfo("America/Sao_Paulo")).date()
+    month = f"{sao_paulo - timedelta(days=1):%Y-%m}"
+    keep(
+        database,
+        report(1, status="COMPLETED", verified=True, sync_day=sao_paulo - timedelta(days=1)),
+        report(2, status="COMPLETED", verified=True, sync_day=sao_paulo - timedelta(days=2), dry_run=True),
+    )
+
+    def missing(ispb: str, of: str = month) -> list[date]:
+        told = rf'aria-label="{ispb} ([0-9-]+): report is missing">\?<'
+        return [date.fromisoformat(day) for day in re.findall(told, eva.get(f"/reports?month={of}").text)]
+
+    with database.connect() as conn:
+        participants.add(conn, "87654321")
+        participants.set_enabled(conn, "87654321", enabled=False)
+        conn.execute("update participants set enabled_since = now() - interval '400 days'")
+    expected = [day for day in Month.read(month, sao_paulo).days if day < sao_paulo - timedelta(days=1)]
+    assert missing(ISPB) == expected, "neither a day with a report, nor today, nor one to come; a dry run is none"
+    assert missing("87654321") == [], "it is not to be synced"
+    assert missing(ISPB, "2020-01") == [], "nobody asked for it then"
+    assert "report is missing" in text_of(eva.get("/reports")), "the legend tells"
+
+    with database.connect() as conn:
+        participants.set_enabled(conn, "87654321", enabled=True)
+    assert missing("87654321") == [], "from the day after it was enabled again"
+
+
+@pytest.mark.parametrize(
+    ("day", "since", "missing"),
+    [
+        (date(2026, 11, 23), datetime(2026, 11, 22, 12, tzinfo=UTC), True),
+        (date(2026, 11, 23), datetime(2026, 11, 23, 2, tzinfo=UTC), True),  # the 22nd in São Paulo
+        (date(2026, 11, 23), datetime(2026, 11, 23, 3, tzinfo=UTC), False),
+        (date(2026, 11, 24), datetime(2026, 11, 1, tzinfo=UTC), False),  # today in São Paulo, tomorrow in UTC
+        (date(2026, 11, 25), datetime(2026, 11, 1, tzinfo=UTC), False),
+        (date(2026, 11, 23), None, False),
+    ],
+)
+def test_days_without_a_report(day: date, since: datetime | None, missing: bool) -> None:
+    assert is_missing(day, since, datetime(2026, 11, 25, 2, 59, tzinfo=UTC)) is missing
+
+
 def test_the_clock_runs_from_the_last_answer(database: Database, eva: Person, clock: MovedClock) -> None:
     assert "never verified" in text_of(eva.get("/reports"))
     now = clock.now()
@@ -78,6 +127,83 @@ def test_a_report_shows_figures_and_its_proof(database: Database, eva: Person) -
     assert "another run's" not in told
     assert 'aria-label="Discrepancies: missing here 6, outdated here 7, missing at DICT 8, in flight 9"' in page.text
     assert eva.get(f"/reports/{UUID(int=9)}").status_code == 404
+
+
+def test_a_report_tells_its_place_in_the_chain_and_that_it_is_what_was_written(database: Database, eva: Person) -> None:
+    for number in (1, 2):
+        with database.connect() as conn:
+            others = replace(CALL, operation="listPolicies", correlation_id="cd" * 16)
+            calls.record(conn, f"run-{number}", [CALL, others])
+        keep(database, report(number))
+    with database.connect() as conn:
+        [(hash_,)] = conn.execute(
+            "select encode(chain_hash, 'hex') from sync_reports where run_id = 'run-2'"
+        ).fetchall()
+    page = text_of(eva.get(f"/reports/{UUID(int=2)}"))
+    assert f"Number in the chain 2 Hash {hash_} Rows that it seals 2" in page
+    assert "Yes: the report and what its run has left behind" in page
+    assert "cd" * 16 in page, "each call's CorrelationId"
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("update sync_reports set verified = not verified where run_id = 'run-2'", "changed, or the one before it was"),
+        ("update sync_reports set chain_hash = sha256('') where run_id = 'run-1'", "changed, or the one before it was"),
+        ("delete from sync_reports where run_id = 'run-1'", "row 1 is missing"),
+        ("delete from dict_calls", "dict_calls of its run: 1 rows when it was written, 0 now"),
+        ("update evidence_chains set head_hash = sha256('')", "changed: it is not the head it was"),
+        ("delete from evidence_chains", "inserted"),
+    ],
+)
+def test_a_report_that_is_not_what_was_written_says_so(
+    database: Database, eva: Person, statement: str, told: str
+) -> None:
+    keep(database, report(1))
+    with database.connect() as conn:
+        calls.record(conn, "run-2", [CALL])
+    keep(database, report(2))
+    tamper(database, statement)
+    page = text_of(eva.get(f"/reports/{UUID(int=2)}"))
+    assert "No: something was changed, taken away or slipped in." in page
+    assert told in page
+    assert "Yes: the report" not in page
+
+
+def test_after_retention_the_first_report_is_still_what_was_written(database: Database, eva: Person) -> None:
+    keep(database, report(1), report(2))
+    with database.connect() as conn:
+        conn.execute(
+            "select start_chains_after('sync_reports', array_agg(participant_ispb::text),"
+            " array_agg(chain_number), array_agg(chain_hash)) from sync_reports where run_id = 'run-1'"
+        )
+    tamper(database, "delete from sync_reports where run_id = 'run-1'")
+    assert "Yes: the report" in text_of(eva.get(f"/reports/{UUID(int=2)}"))
+
+
+def test_what_takes_long_to_check_is_checked_when_asked_for(
+    database: Database, eva: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "_SOON", 1)
+    with database.connect() as conn:
+        calls.record(conn, "run-1", [CALL, CALL])
+    keep(database, report(1))
+    page = eva.get(f"/reports/{UUID(int=1)}")
+    assert "It seals 2 rows: reading them again takes a while. Check it now" in text_of(page)
+    assert "Yes: the report" not in text_of(page)
+    [link] = re.findall(r'href="(/reports/[^"#]+\?check=1)#chain"', page.text)
+    assert "Yes: the report" in text_of(eva.get(link))
+
+
+def test_a_page_lists_so_many_calls_and_says_that_there_are_more(database: Database, eva: Person) -> None:
+    with database.connect() as conn:
+        looked_up = replace(CALL, operation="getEntryByCid")
+        calls.record(conn, "run-1", [replace(looked_up, correlation_id=f"{number:032x}") for number in range(201)])
+    keep(database, report(1))
+    page = text_of(eva.get(f"/reports/{UUID(int=1)}"))
+    assert f"{199:032x}" in page
+    assert f"{200:032x}" not in page
+    assert "There are more: `vsync report export` has all of them." in page
 
 
 def test_what_is_left_out_of_a_proof_is_told(database: Database, eva: Person) -> None:
