@@ -1,23 +1,17 @@
-"""Streams (key type, entry id, CID) of a participant's ACTIVE rows out of PostgreSQL by binary COPY."""
+"""Streams a participant's rows out of any table or view by binary COPY: a message a row."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
-from uuid import UUID
 
 import numpy as np
-import numpy.typing as npt
 from psycopg import Copy
-from psycopg.sql import SQL, Composable, Composed, Literal
+from psycopg.sql import SQL, Composed, Literal
 
+from vsync_dagster.local_db.cid_rows import CidBlock, active_rows
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.errors import DatabaseError
-from vsync_dagster.reconcile.cid import EntryAttributes, compute_cid
 
 BLOCK_ROWS = 131_072
-# These come with all their attributes, as Python objects.
-CHECKED_BLOCK_ROWS = 16_384
 
 # PostgreSQL's binary COPY (documentation of COPY, "Binary Format"): a header, then for each row the number of
 # fields, then each field's length and bytes; all integers big-endian.
@@ -32,51 +26,48 @@ _ROW = np.dtype(
         ("entry_id", "u1", (16,)),
         ("cid_length", ">i4"),
         ("cid", "u1", (32,)),
+        ("tampered_length", ">i4"),
+        ("tampered", "?"),
     ]
 )
-_SHAPE = {"fields": 3, "code_length": 2, "entry_id_length": 16, "cid_length": 32}
-
-_PLAIN = SQL("{code}, entry_id, cid")
-_CHECKED = SQL(
-    """
-    {code}, uuid_send(entry_id), cid, uuid_send(request_id), key_type, key, owner_tax_id, owner_name,
-    owner_trade_name, participant_ispb::text, branch, account_number, account_type
-    """
-)
-_CHECKED_TYPES = ["int2", "bytea", "bytea", "bytea", *["text"] * 9]
-
-Bytes = npt.NDArray[np.uint8]
+_SHAPE = {"fields": 4, "code_length": 2, "entry_id_length": 16, "cid_length": 32, "tampered_length": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class CidBlock:
-    """Up to `BLOCK_ROWS` rows: codes (n,) index the key types asked for; entry_ids are (n, 16), cids (n, 32) bytes.
-
-    `tampered` (n,) tells which rows do not hash to their CID; None where nobody looked.
-    """
-
-    codes: npt.NDArray[np.int16]
-    entry_ids: Bytes
-    cids: Bytes
-    tampered: npt.NDArray[np.bool_] | None = None
-
-    def only(self, chosen: npt.NDArray[np.bool_]) -> "CidBlock":
-        """Return the chosen rows."""
-        return CidBlock(self.codes[chosen], self.entry_ids[chosen], self.cids[chosen])
-
-
-def read(conn: Connection, ispb: str, key_types: Sequence[str]) -> Iterator[CidBlock]:
-    """Yield all ACTIVE rows of a participant; `key_types` must name every key type that they carry.
+def read(conn: Connection, ispb: str, *, integrity: bool) -> Iterator[CidBlock]:
+    """Yield all ACTIVE rows of a participant in blocks of up to `BLOCK_ROWS`, in the snapshot of the transaction.
 
     Raises:
-        DatabaseError: a row of another key type, or bytes that are not the rows asked for.
+        DatabaseError: the rows are not those counted in the same snapshot, or not of the shape asked for.
     """
-    with conn.cursor() as cursor, cursor.copy(_copy(_PLAIN, ispb, key_types)) as copy:
+    counted = _counts(conn, ispb)
+    if None in counted:
+        raise DatabaseError("the database holds rows without a key type")
+    read: dict[str, int] = dict.fromkeys(counted, 0)
+    for block in _copied(conn, ispb, [*counted], integrity):
+        read[block.key_type] += len(block.cids)
+        yield block
+    if read != counted:
+        raise DatabaseError("the rows read are not the rows counted in the same snapshot; nothing of it is used")
+
+
+def _counts(conn: Connection, ispb: str) -> dict[str, int]:
+    rows = conn.execute(
+        "select key_type, count(*) from entries where participant_ispb = %s and status = 'ACTIVE' group by key_type",
+        [ispb],
+    )
+    return dict(rows.fetchall())
+
+
+def _copied(conn: Connection, ispb: str, key_types: Sequence[str], integrity: bool) -> Iterator[CidBlock]:
+    with conn.cursor() as cursor, cursor.copy(_copy(ispb, key_types, integrity)) as copy:
         for data in _whole_rows(copy):
             rows = np.frombuffer(data, _ROW)
             if any((rows[name] != value).any() for name, value in _SHAPE.items()):
                 raise DatabaseError("the database sent rows of another shape than was asked for")
-            yield CidBlock(rows["code"].astype(np.int16), rows["entry_id"], rows["cid"])
+            for code, key_type in enumerate(key_types):
+                some = rows[rows["code"] == code]
+                if len(some):
+                    yield CidBlock(key_type, some["entry_id"], some["cid"], some["tampered"])
 
 
 def _whole_rows(copy: Copy) -> Iterator[bytearray]:
@@ -104,41 +95,9 @@ def _gather(messages: Iterator[bytes | bytearray | memoryview]) -> bytearray:
     return block
 
 
-def read_checked(conn: Connection, ispb: str, key_types: Sequence[str]) -> Iterator[CidBlock]:
-    """Yield the same rows, each CID recomputed from the row's attributes.
-
-    Raises:
-        DatabaseError: a row of another key type.
-    """
-    with conn.cursor() as cursor, cursor.copy(_copy(_CHECKED, ispb, key_types)) as copy:
-        copy.set_types(_CHECKED_TYPES)
-        rows = copy.rows()
-        while block := list(islice(rows, CHECKED_BLOCK_ROWS)):
-            yield _checked_block(block)
-
-
-def _checked_block(rows: list[tuple[Any, ...]]) -> CidBlock:
-    codes = [row[0] for row in rows]
-    if None in codes:
-        raise DatabaseError("the database sent a row of a key type that it had not named")
-    return CidBlock(
-        np.array(codes, np.int16),
-        np.frombuffer(b"".join(row[1] for row in rows), np.uint8).reshape(-1, 16),
-        np.frombuffer(b"".join(row[2] for row in rows), np.uint8).reshape(-1, 32),
-        np.array([_cid(row) != row[2] for row in rows]),
+def _copy(ispb: str, key_types: Sequence[str], integrity: bool) -> Composed:
+    # A key type as a number makes every row equally long. A type that is not named gives null, which is shorter.
+    code = SQL("(array_position({}::text[], key_type) - 1)::int2").format(Literal(list(key_types)))
+    return SQL("copy (select {}, entry_id, cid, tampered from ({}) as rows) to stdout (format binary)").format(
+        code, active_rows(ispb, integrity=integrity)
     )
-
-
-def _cid(row: tuple[Any, ...]) -> bytes:
-    return compute_cid(EntryAttributes(*row[4:]), UUID(bytes=row[3]))
-
-
-def _copy(columns: SQL, ispb: str, key_types: Sequence[str]) -> Composed:
-    # A key type as a number makes every row of a plain read equally long. A type that is not named gives null.
-    cases: list[Composable] = [
-        SQL("when {} then {}").format(Literal(name), Literal(code)) for code, name in enumerate(key_types)
-    ]
-    code = SQL("(case key_type {} end)::int2").format(SQL(" ").join(cases))
-    return SQL(
-        "copy (select {} from entries where participant_ispb = {} and status = 'ACTIVE') to stdout (format binary)"
-    ).format(columns.format(code=code), Literal(ispb))

@@ -1,15 +1,15 @@
 """One consistent read of a participant's active keys: CIDs, entry ids, VSyncs, and rows that were tampered with."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
 import polars as pl
 from psycopg import IsolationLevel
 
-from vsync_dagster.local_db import cid_stream, review
-from vsync_dagster.local_db.cid_stream import CidBlock
+from vsync_dagster.local_db import cid_pages, cid_stream, review
+from vsync_dagster.local_db.cid_rows import Bytes, CidBlock
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.entries import KeyTypeSet
 from vsync_dagster.local_db.errors import DatabaseError
@@ -42,20 +42,6 @@ class LocalSnapshotFacts:
     under_review: list[UnderReview]
 
 
-class _Totals:
-    """Count and XOR of the CIDs of each key type."""
-
-    def __init__(self, key_types: list[str]) -> None:
-        self._tallies = {key_type: Tally() for key_type in key_types}
-
-    def add(self, block: CidBlock) -> None:
-        for code, tally in enumerate(self._tallies.values()):
-            tally.add(block.cids[block.codes == code])
-
-    def result(self) -> dict[str, KeyTypeSet]:
-        return {key_type: KeyTypeSet(tally.count, tally.vsync) for key_type, tally in self._tallies.items()}
-
-
 def read_snapshot(
     database: Database,
     ispb: str,
@@ -66,8 +52,10 @@ def read_snapshot(
     """Read the participant's ACTIVE rows in one REPEATABLE READ transaction, in blocks of bounded size.
 
     `write_block` gets each block as a frame with the columns of `SCHEMA`; without it, only the facts are returned.
-    `integrity` recomputes each row's CID from its attributes, which takes several times as long. Nothing is tried
-    again here, since blocks were handed out by then.
+    `integrity` recomputes each row's CID from its attributes, which takes several times as long. Where the participant
+    fills a good part of the table, a second connection reads half of it in the same snapshot. Until the end nothing
+    empties or rewrites `entries`, which takes a lock of its own. Nothing is tried again here, since blocks were handed
+    out by then.
 
     Raises:
         DatabaseUnavailableError: the read broke off; start again with a fresh `write_block`.
@@ -76,26 +64,26 @@ def read_snapshot(
     with database.connect(bulk=True) as conn:
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         conn.read_only = True
+        # Before the snapshot: what TRUNCATE took away in between would be seen as gone, and again in the ledger later.
+        conn.execute("lock table entries in access share mode")
         taken_at, pg_snapshot = moment(conn)
-        counts = _counts(conn, ispb)
-        key_types = [*_KNOWN, *sorted(counts.keys() - set(_KNOWN))]
-        totals = _Totals(key_types)
+        cluster, under_review = cluster_id(conn), review.under_review(conn, ispb)
+        tallies = {name: Tally() for name in _KNOWN}
         tampered = [SCHEMA.to_frame()]
-        for block in _blocks(conn, ispb, key_types, integrity):
-            totals.add(block)
-            if write_block is not None:
-                write_block(_frame(block, key_types))
-            if block.tampered is not None and block.tampered.any():
-                tampered.append(_frame(block.only(block.tampered), key_types))
-        result = totals.result()
-        _check_counts(counts, result)
+        with closing(_blocks(database, conn, ispb, integrity)) as blocks:
+            for block in blocks:
+                tallies.setdefault(block.key_type, Tally()).add(block.cids)
+                if write_block is not None:
+                    write_block(_frame(block))
+                if block.tampered.any():
+                    tampered.append(_frame(block.only(block.tampered)))
         return LocalSnapshotFacts(
-            taken_at, pg_snapshot, cluster_id(conn), result, pl.concat(tampered), review.under_review(conn, ispb)
+            taken_at, pg_snapshot, cluster, _key_types(tallies), pl.concat(tampered), under_review
         )
 
 
 def moment(conn: Connection) -> tuple[datetime, str]:
-    """Return the time and the `pg_snapshot` of a transaction, as its first statement, which fixes its snapshot."""
+    """Return the time and the `pg_snapshot` of a transaction; as its first query, it fixes its snapshot."""
     # statement_timestamp() is the moment before that: whatever this snapshot misses was committed later.
     row = conn.execute("select statement_timestamp(), pg_current_snapshot()::text").fetchone()
     if row is None:
@@ -103,29 +91,22 @@ def moment(conn: Connection) -> tuple[datetime, str]:
     return row[0], row[1]
 
 
-def _counts(conn: Connection, ispb: str) -> dict[str, int]:
-    rows = conn.execute(
-        "select key_type, count(*) from entries where participant_ispb = %s and status = 'ACTIVE' group by key_type",
-        [ispb],
-    )
-    return dict(rows.fetchall())
+def _blocks(database: Database, conn: Connection, ispb: str, integrity: bool) -> Generator[CidBlock]:
+    if ranges := cid_pages.page_ranges(cid_pages.figures(conn, ispb)):
+        yield from cid_pages.read(database, conn, ispb, ranges, integrity=integrity)
+    else:
+        yield from cid_stream.read(conn, ispb, integrity=integrity)
 
 
-def _blocks(conn: Connection, ispb: str, key_types: list[str], integrity: bool) -> Iterator[CidBlock]:
-    read = cid_stream.read_checked if integrity else cid_stream.read
-    return read(conn, ispb, key_types)
+def _key_types(tallies: dict[str, Tally]) -> dict[str, KeyTypeSet]:
+    names = [*_KNOWN, *sorted(tallies.keys() - set(_KNOWN))]
+    return {name: KeyTypeSet(tallies[name].count, tallies[name].vsync) for name in names}
 
 
-def _check_counts(counted: dict[str, int], read: dict[str, KeyTypeSet]) -> None:
-    if any(counted.get(key_type, 0) != held.entries for key_type, held in read.items()):
-        raise DatabaseError("the rows read are not the rows counted in the same snapshot; nothing of it is used")
-
-
-def _frame(block: CidBlock, key_types: list[str]) -> pl.DataFrame:
-    names = pl.Series(key_types, dtype=pl.String)
+def _frame(block: CidBlock) -> pl.DataFrame:
     return pl.DataFrame(
         {
-            "key_type": names.gather(block.codes.astype(np.uint32)),
+            "key_type": pl.repeat(block.key_type, len(block.cids), dtype=pl.String, eager=True),
             "entry_id": _binary(block.entry_ids),
             "cid": _binary(block.cids),
         },
@@ -133,7 +114,7 @@ def _frame(block: CidBlock, key_types: list[str]) -> pl.DataFrame:
     )
 
 
-def _binary(rows: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> pl.Series:
+def _binary(rows: Bytes) -> pl.Series:
     # Through a list of integers: Polars makes no binary column from a matrix directly, and bytes objects take
     # four times as long.
     return pl.Series(rows).arr.to_list().cast(pl.Binary)

@@ -1,13 +1,14 @@
 """A run that breaks off: one FAILED report, whatever asset it was, and nothing personal in it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import dagster as dg
 import pytest
 
 from vsync_dagster.definitions import defs
 from vsync_dagster.jobs import SYNC_JOB
-from vsync_dagster.local_db import cid_stream
+from vsync_dagster.local_db import snapshot
+from vsync_dagster.local_db.cid_rows import CidBlock
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.simulator.drift import drift
@@ -266,16 +267,16 @@ def test_a_file_that_contradicts_the_log_repairs_nothing(world: World) -> None:
 
 def test_a_read_of_our_base_that_breaks_off_is_begun_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(25)
-    whole = cid_stream.read
+    whole = snapshot._blocks
     broken: list[bool] = []
 
-    def breaking(connection: Connection, ispb: str, key_types: list[str]) -> Iterator[cid_stream.CidBlock]:
-        yield from whole(connection, ispb, key_types)
+    def breaking(database: Database, connection: Connection, ispb: str, integrity: bool) -> Generator[CidBlock]:
+        yield from whole(database, connection, ispb, integrity)
         if not broken:
             broken.append(True)
             connection.execute("select pg_terminate_backend(pg_backend_pid())")
 
-    monkeypatch.setattr(cid_stream, "read", breaking)
+    monkeypatch.setattr(snapshot, "_blocks", breaking)
 
     report = world.sync()
 

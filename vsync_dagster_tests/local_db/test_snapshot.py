@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from psycopg.sql import SQL
 
-from vsync_dagster.local_db import cid_stream, ledger, review
+from vsync_dagster.local_db import cid_pages, cid_stream, ledger, review
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster.local_db.review import ReviewItem
@@ -44,27 +44,33 @@ def expected(entries: list[Entry], ids: list[UUID]) -> set[Row]:
     return {(entry.key_type, entry_id.bytes, entry.cid()) for entry, entry_id in zip(entries, ids, strict=True)}
 
 
+@pytest.fixture(params=["copied", "by page"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each test reads both ways, in blocks of few rows."""
+    # No participant fills a table twice over, and each fills none of it.
+    monkeypatch.setattr(cid_pages, "_SHARE", 2.0 if request.param == "copied" else 0.0)
+    monkeypatch.setattr(cid_pages, "RANGE_PAGES", 1)
+    monkeypatch.setattr(cid_stream, "BLOCK_ROWS", 7)
+    return str(request.param)
+
+
 @pytest.mark.parametrize("integrity", [False, True])
-@pytest.mark.parametrize("block_rows", [1, 7, 131_072])
-def test_every_active_row_is_read_once(
-    database: Database, monkeypatch: pytest.MonkeyPatch, integrity: bool, block_rows: int
-) -> None:
-    monkeypatch.setattr(cid_stream, "BLOCK_ROWS", block_rows)
-    monkeypatch.setattr(cid_stream, "CHECKED_BLOCK_ROWS", block_rows)
-    entries = population(50)
+def test_every_active_row_is_read_once(database: Database, integrity: bool) -> None:
+    entries = population(150)
     ids = fill(database, entries)
     blocks: list[pl.DataFrame] = []
     facts = read_snapshot(database, ISPB, integrity=integrity, write_block=blocks.append)
 
-    assert all(block.schema == SCHEMA and 0 < block.height <= block_rows for block in blocks)
+    assert all(block.schema == SCHEMA and block.height > 0 for block in blocks)
+    assert len(blocks) > len(KeyType)
     rows = pl.concat(blocks).rows()
-    assert len(rows) == 50
+    assert len(rows) == 150
     assert set(rows) == expected(entries, ids)
     assert facts.tampered.schema == SCHEMA
     assert facts.tampered.height == 0
     for key_type in KeyType:
         cids = [entry.cid() for entry in entries if entry.key_type == key_type]
-        assert facts.key_types[key_type] == (10, vsync(cids))
+        assert facts.key_types[key_type] == (30, vsync(cids))
     assert list(facts.key_types) == [key_type.value for key_type in KeyType]
 
 
@@ -93,11 +99,25 @@ def test_a_key_type_of_tomorrow_is_carried_along(database: Database, integrity: 
     assert facts.key_types["IRIS"] == (1, entries[1].cid())
 
 
-def test_a_key_type_that_nobody_named_stops_the_read(database: Database) -> None:
-    fill(database, [make_entry(1), make_entry(2, key_type="IRIS")])
-    for read in (cid_stream.read, cid_stream.read_checked):
-        with database.connect() as conn, pytest.raises(DatabaseError):
-            list(read(conn, ISPB, ["CPF"]))
+@pytest.mark.parametrize(
+    ("loosened", "broken"),
+    [
+        # One CID longer and one shorter have the right length together.
+        (
+            "drop constraint entries_cid_check",
+            "cid = case right(key, 1) when '1' then cid || 'x' else substr(cid, 2) end",
+        ),
+        ("alter cid drop not null", "cid = null"),
+        ("alter key_type drop not null", "key_type = null"),
+    ],
+)
+def test_rows_of_another_shape_stop_the_read(database: Database, loosened: str, broken: str) -> None:
+    fill(database, [make_entry(1), make_entry(2)])
+    with database.connect() as conn:
+        conn.execute(f"alter table entries disable trigger user, {loosened}".encode())
+        conn.execute(SQL("update entries set {} where participant_ispb = {}").format(SQL(broken), ISPB))
+    with pytest.raises(DatabaseError):
+        read_snapshot(database, ISPB)
 
 
 TAMPERING = [
@@ -138,9 +158,8 @@ def test_what_a_cid_does_not_cover_is_no_tampering(database: Database) -> None:
     assert read_snapshot(database, ISPB, integrity=True).tampered.height == 0
 
 
-def test_blocks_and_facts_are_of_one_moment(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cid_stream, "BLOCK_ROWS", 2)
-    entries = [make_entry(n) for n in range(10)]
+def test_blocks_and_facts_are_of_one_moment(database: Database) -> None:
+    entries = [make_entry(n) for n in range(200)]
     ids = fill(database, entries)
     blocks: list[pl.DataFrame] = []
 
@@ -149,26 +168,24 @@ def test_blocks_and_facts_are_of_one_moment(database: Database, monkeypatch: pyt
             with database.connect() as conn:
                 conn.execute("update entries set cid = sha256(cid) where entry_id = any(%s)", [ids[5:]])
                 conn.execute("delete from entries where entry_id = any(%s)", [ids[:2]])
+                insert_all(conn, [make_entry(n) for n in range(1000, 1100)])
         blocks.append(block)
 
     before = datetime.now(UTC)
     facts = read_snapshot(database, ISPB, write_block=write)
     assert set(pl.concat(blocks).rows()) == expected(entries, ids)
-    assert facts.key_types["CPF"] == (10, vsync(entry.cid() for entry in entries))
+    assert facts.key_types["CPF"] == (200, vsync(entry.cid() for entry in entries))
     # Embedded or beside us, the server's clock is ours.
     assert abs(facts.taken_at - before) < timedelta(seconds=5)
     with database.connect() as conn:
         missed = ledger.events_since(conn, ISPB, "CPF", facts.pg_snapshot)
-        assert len(missed) == 12
+        assert len(missed) == 2 * 195 + 2 + 100
         assert all(event.occurred_at >= facts.taken_at for event in missed)
         assert facts.cluster == ledger.cluster_id(conn)
 
 
-def test_an_error_of_the_writer_comes_out_as_it_is(
-    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(cid_stream, "BLOCK_ROWS", 2)
-    fill(database, [make_entry(n) for n in range(10)])
+def test_an_error_of_the_writer_comes_out_as_it_is(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    fill(database, [make_entry(n) for n in range(200)])
 
     def full_disk(_: pl.DataFrame) -> None:
         raise OSError("no space left")
