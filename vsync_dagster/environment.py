@@ -10,13 +10,14 @@ from urllib.parse import quote, urlsplit
 
 from vsync_dagster.dict_api.settings import DictSettings, read_dict_settings
 from vsync_dagster.reconcile.errors import EnvironmentVariableError
+from vsync_dagster.reconcile.waiting import LONGEST_INTERVAL, ClockLimits
 
 DEFAULT_HOME = ".vsync"
 DEFAULT_TOPIC = "persistent://public/default/dict-events"
 DAGSTER_SCHEMA = "dagster"
 _KEY_BYTES = 32
 _BUDGET_WAIT_SECONDS = 3_600
-_ALERT_REPEAT_HOURS = 24
+_ALERT_REPEAT = timedelta(hours=24)
 _FIRST_DAY = "2026-01-01"
 _LEASE_SECONDS = 60
 _LEASE_WAIT_SECONDS = 3_600
@@ -148,11 +149,27 @@ class Environment:
     @property
     def alert_repeat(self) -> timedelta:
         """`VSYNC_ALERT_REPEAT_HOURS`: when an alert that still stands is told again; default 24."""
-        name = "VSYNC_ALERT_REPEAT_HOURS"
-        value = self.variables.get(name) or str(_ALERT_REPEAT_HOURS)
-        if not re.fullmatch("[1-9][0-9]{0,4}", value):
-            raise EnvironmentVariableError(f"{name} is malformed; it is a number of hours, such as 24")
-        return timedelta(hours=int(value))
+        return self._hours("VSYNC_ALERT_REPEAT_HOURS", _ALERT_REPEAT)
+
+    @property
+    def clock_limits(self) -> ClockLimits:
+        """When the clocks of the 36-hour rule ring, in whole hours; the metrics hand them on to Prometheus' rules.
+
+        `VSYNC_NOT_ANSWERED_WARNING_HOURS` and `VSYNC_NOT_ANSWERED_CRITICAL_HOURS`: without any answer of DICT's;
+        `VSYNC_NOT_OK_HOURS`: without its OK.
+        """
+        default = ClockLimits()
+        limits = ClockLimits(
+            answered_warning=self._hours("VSYNC_NOT_ANSWERED_WARNING_HOURS", default.answered_warning),
+            answered_critical=self._hours("VSYNC_NOT_ANSWERED_CRITICAL_HOURS", default.answered_critical),
+            ok=self._hours("VSYNC_NOT_OK_HOURS", default.ok),
+        )
+        if not limits.answered_warning <= limits.answered_critical <= LONGEST_INTERVAL:
+            raise EnvironmentVariableError(
+                "VSYNC_NOT_ANSWERED_CRITICAL_HOURS is malformed; it is not below VSYNC_NOT_ANSWERED_WARNING_HOURS, nor"
+                " above the 36 hours that DICT's manual permits"
+            )
+        return limits
 
     @property
     def alertmanager_url(self) -> str | None:
@@ -173,6 +190,14 @@ class Environment:
         if not re.fullmatch("[0-9]{1,9}", value) or int(value) < least:
             raise EnvironmentVariableError(f"{name} is malformed; it is a number of seconds, such as {default}")
         return float(value)
+
+    def _hours(self, name: str, default: timedelta) -> timedelta:
+        value = self.variables.get(name)
+        if not value:
+            return default
+        if not re.fullmatch("[1-9][0-9]{0,4}", value):
+            raise EnvironmentVariableError(f"{name} is malformed; it is a number of hours, such as 24")
+        return timedelta(hours=int(value))
 
     def _optional_url(self, name: str, schemes: tuple[str, ...], example: str) -> str | None:
         return self._url(name, schemes, example) if self.variables.get(name) else None

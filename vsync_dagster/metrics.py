@@ -15,6 +15,7 @@ from vsync_dagster.local_db.metrics import Clock, Durations, Figures, LastSync, 
 from vsync_dagster.reconcile.errors import VsyncError
 from vsync_dagster.reconcile.status import Status
 from vsync_dagster.reconcile.thresholds import error_rate
+from vsync_dagster.reconcile.waiting import ClockLimits
 
 DURATION_BOUNDS = (5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0)
 _log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class VsyncCollector(Collector):
         else:
             yield _up(1)
             yield from families(figures)
+            yield limit_family(self._variables.clock_limits)
         try:
             certificates = self._variables.dict_settings.certificates
         except VsyncError as error:
@@ -106,6 +108,17 @@ def duration_family(durations: Sequence[Durations]) -> Metric:
     return family
 
 
+def limit_family(limits: ClockLimits) -> Metric:
+    """Return when the clocks ring, for rules to compare with: `vsync_since_<clock>_seconds` is each one's figure."""
+    values = [
+        (["answered", "warning"], limits.answered_warning.total_seconds()),
+        (["answered", "critical"], limits.answered_critical.total_seconds()),
+        (["ok", "warning"], limits.ok.total_seconds()),
+        (["ok_without_review", "critical"], limits.ok.total_seconds()),
+    ]
+    return _gauge("vsync_clock_limit_seconds", "When a clock rings", ["clock", "severity"], values)
+
+
 def certificate_family(certificates: Sequence[ConfiguredCertificate], now: datetime) -> Metric:
     """Return how long the configured certificates still last."""
     return _gauge(
@@ -152,12 +165,17 @@ _CLOCK_GAUGES: tuple[tuple[str, str, Callable[[Clock], float]], ...] = (
     ),
     (
         "vsync_since_ok_seconds",
-        "Since DICT last answered OK; at first since the registration",
+        "Since DICT last answered OK to the true VSync; at first since the registration",
         lambda clock: clock.since_ok,
     ),
     (
+        "vsync_since_ok_without_review_seconds",
+        "Since DICT last answered OK, keys under review left out or not; at first since the registration",
+        lambda clock: clock.since_ok_without_review,
+    ),
+    (
         "vsync_ok_left_out_keys",
-        "Keys under review that were left out of that OK; 0 for the true VSync",
+        "Keys under review that were left out of the last OK; 0 for the true VSync",
         lambda clock: clock.left_out,
     ),
 )

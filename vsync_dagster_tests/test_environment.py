@@ -1,9 +1,12 @@
 """The variables that are not about DICT's identity, encryption or storage; those are tested with what they are for."""
 
+from datetime import timedelta
+
 import pytest
 
 from vsync_dagster.environment import Environment
 from vsync_dagster.reconcile.errors import EnvironmentVariableError
+from vsync_dagster.reconcile.waiting import ClockLimits
 
 WAIT = "VSYNC_BUDGET_WAIT_SECONDS"
 
@@ -25,3 +28,20 @@ def test_how_long_a_lease_lasts_and_is_waited_for() -> None:
     assert (given.lease_seconds, given.lease_wait_seconds) == (5, 0)
     with pytest.raises(EnvironmentVariableError, match="VSYNC_LEASE_SECONDS is malformed"):
         _ = Environment({"VSYNC_LEASE_SECONDS": "0"}).lease_seconds
+
+
+WARNING, CRITICAL, NOT_OK = (f"VSYNC_NOT_{what}_HOURS" for what in ("ANSWERED_WARNING", "ANSWERED_CRITICAL", "OK"))
+
+
+def test_when_the_clocks_ring() -> None:
+    assert Environment({}).clock_limits == ClockLimits(*(timedelta(hours=hours) for hours in (24, 33, 36)))
+    given = Environment({WARNING: "12", CRITICAL: "36", NOT_OK: "48"}).clock_limits
+    assert given == ClockLimits(*(timedelta(hours=hours) for hours in (12, 36, 48)))
+
+
+@pytest.mark.parametrize(
+    "given", [{WARNING: "34"}, {CRITICAL: "23"}, {CRITICAL: "37"}, {CRITICAL: "0"}, {NOT_OK: "a day"}], ids=str
+)
+def test_clocks_that_would_ring_too_late_or_never_are_refused(given: dict[str, str]) -> None:
+    with pytest.raises(EnvironmentVariableError, match="_HOURS is malformed"):
+        _ = Environment(given).clock_limits

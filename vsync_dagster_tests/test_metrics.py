@@ -130,17 +130,18 @@ def test_the_clocks_run_from_the_registration_until_dict_has_answered(registered
         conn.execute("update participants set created_at = now() - interval '40 hours'")
         sync_state.record_answered(conn, ISPB, "CPF", ago)
         conn.execute(
-            "update sync_state set verified_at = %s, excluded_cids = array[sha256('a'), sha256('b')]",
-            [ago - timedelta(hours=2)],
+            "update sync_state set verified_at = %s, true_ok_at = %s, excluded_cids = array[sha256('a'), sha256('b')]",
+            [ago - timedelta(hours=2), ago - timedelta(hours=3)],
         )
     with serving(registered.url) as url:
         told = scrape(url)
 
     hours = {name: value / 3600 for name, value in told.items() if name.startswith("vsync_since")}
-    assert len(hours) == 2 * 2 * 5, "two clocks, two participants, five key types"
+    assert len(hours) == 3 * 2 * 5, "three clocks, two participants, five key types"
     cpf = f'{{ispb="{ISPB}",key_type="CPF"}}'
     assert hours[f"vsync_since_answered_seconds{cpf}"] == pytest.approx(30, abs=0.5)
-    assert hours[f"vsync_since_ok_seconds{cpf}"] == pytest.approx(32, abs=0.5)
+    assert hours[f"vsync_since_ok_without_review_seconds{cpf}"] == pytest.approx(32, abs=0.5)
+    assert hours[f"vsync_since_ok_seconds{cpf}"] == pytest.approx(33, abs=0.5)
     assert told[f"vsync_ok_left_out_keys{cpf}"] == 2
     assert hours[f'vsync_since_ok_seconds{{ispb="{OTHER_ISPB}",key_type="EVP"}}'] == pytest.approx(40, abs=0.5)
 

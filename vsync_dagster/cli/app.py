@@ -59,6 +59,8 @@ def cli() -> None:
     \b
       VSYNC_ALERT_URLS               whom to tell of alerts: critical=slack://…,warning=mailto://…
       VSYNC_ALERT_REPEAT_HOURS       when what still stands is told again, default 24
+      VSYNC_NOT_ANSWERED_WARNING_HOURS, VSYNC_NOT_ANSWERED_CRITICAL_HOURS, VSYNC_NOT_OK_HOURS
+                                     when late verifications ring, default 24, 33 and 36
       VSYNC_ALERTMANAGER_URL         an Alertmanager that is told too
       VSYNC_DAGSTER_URL              where people reach Dagster's UI, for links
     """

@@ -19,7 +19,7 @@ def metrics(port: int, host: str) -> None:
 
     from vsync_dagster.metrics import VsyncCollector
 
-    _ = environment().database_url  # said now, and not at each scrape
+    _ = environment().database_url, environment().clock_limits  # said now, and not at each scrape
     registry = CollectorRegistry()
     registry.register(VsyncCollector(environment()))
     try:

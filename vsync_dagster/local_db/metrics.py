@@ -53,7 +53,8 @@ from sync_reports where not dry_run group by 1
 _CLOCKS = """
 select p.participant_ispb as ispb, key_type,
     extract(epoch from now() - coalesce(s.answered_at, p.created_at))::float8 as since_answered,
-    extract(epoch from now() - coalesce(s.verified_at, p.created_at))::float8 as since_ok,
+    extract(epoch from now() - coalesce(s.true_ok_at, p.created_at))::float8 as since_ok,
+    extract(epoch from now() - coalesce(s.verified_at, p.created_at))::float8 as since_ok_without_review,
     coalesce(cardinality(s.excluded_cids), 0) as left_out
 from participants p cross join unnest(%s::text[]) as key_type
 left join sync_state s using (participant_ispb, key_type)
@@ -117,16 +118,17 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Seconds since DICT last answered a verification of a key type, and since it last said OK.
+    """Seconds since DICT last answered a verification of a key type, and since it last said OK to the true VSync.
 
-    `left_out` counts the keys under review that were left out of that OK. What never happened counts from when the
-    participant was registered.
+    `since_ok_without_review` is since the last OK, keys under review left out or not; `left_out` counts those that
+    were. What never happened counts from when the participant was registered.
     """
 
     ispb: str
     key_type: str
     since_answered: float
     since_ok: float
+    since_ok_without_review: float
     left_out: int
 
 

@@ -9,7 +9,7 @@ from vsync_dagster.local_db.database import Connection
 
 _SELECT = """
 select key_type, verified_at, verified_vsync, excluded_cids, entries, read_whole_at,
-    local_snapshot::text as local_snapshot, cluster, log_read_to, answered_at
+    local_snapshot::text as local_snapshot, cluster, log_read_to, answered_at, true_ok_at
 from sync_state where participant_ispb = %s
 """
 
@@ -17,17 +17,19 @@ from sync_state where participant_ispb = %s
 _RECORD_VERIFIED = """
 insert into sync_state as state (
     participant_ispb, key_type, verified_at, verified_vsync, excluded_cids, entries, read_whole_at, local_snapshot,
-    cluster, answered_at
+    cluster, answered_at, true_ok_at
 )
 values (
     %(ispb)s, %(key_type)s, %(verified_at)s, %(vsync)s, %(excluded_cids)s::bytea[], %(entries)s, %(read_whole_at)s,
-    %(local_snapshot)s, %(cluster)s, %(verified_at)s
+    %(local_snapshot)s, %(cluster)s, %(verified_at)s,
+    case when cardinality(%(excluded_cids)s::bytea[]) = 0 then %(verified_at)s end
 )
 on conflict (participant_ispb, key_type) do update
 set verified_at = excluded.verified_at, verified_vsync = excluded.verified_vsync,
     excluded_cids = excluded.excluded_cids, entries = excluded.entries, read_whole_at = excluded.read_whole_at,
     local_snapshot = excluded.local_snapshot, cluster = excluded.cluster,
-    answered_at = greatest(state.answered_at, excluded.answered_at), updated_at = now()
+    answered_at = greatest(state.answered_at, excluded.answered_at),
+    true_ok_at = coalesce(excluded.true_ok_at, state.true_ok_at), updated_at = now()
 where state.verified_at is null or state.verified_at <= excluded.verified_at
 """
 
@@ -50,7 +52,8 @@ class SyncState:
 
     `verified_vsync` is what DICT called OK, computed from the snapshot `local_snapshot` of server `cluster` without
     the `excluded_cids`, which were under review; `entries` counts those too. `read_whole_at` is when our table was last
-    read whole for it (our clock). `answered_at` is the last verification, OK or not.
+    read whole for it (our clock). `answered_at` is the last verification, OK or not; `true_ok_at` the last that
+    was OK with no key left out.
     """
 
     key_type: str
@@ -63,6 +66,7 @@ class SyncState:
     cluster: str | None
     log_read_to: datetime | None
     answered_at: datetime | None
+    true_ok_at: datetime | None
 
 
 def get(conn: Connection, ispb: str) -> dict[str, SyncState]:

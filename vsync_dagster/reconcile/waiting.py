@@ -12,6 +12,18 @@ LONGEST_INTERVAL = timedelta(hours=36)
 
 
 @dataclass(frozen=True, slots=True)
+class ClockLimits:
+    """How long a participant's clocks may run: without any answer of DICT's, and without its OK.
+
+    An OK without the keys under review that is no older than `ok` keeps a missing true OK from being critical.
+    """
+
+    answered_warning: timedelta = timedelta(hours=24)
+    answered_critical: timedelta = timedelta(hours=33)
+    ok: timedelta = LONGEST_INTERVAL
+
+
+@dataclass(frozen=True, slots=True)
 class Overdue:
     """Which key types have waited too long, the longest of them in seconds, and whether that is critical."""
 

@@ -9,12 +9,11 @@ from vsync_dagster.local_db import alerts, metrics
 from vsync_dagster.local_db.alerts import Alert, Severity
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.metrics import Clock
-from vsync_dagster.reconcile.waiting import LONGEST_INTERVAL, Overdue, overdue
-from vsync_dagster.resources import LocalDatabase
+from vsync_dagster.reconcile.waiting import ClockLimits, Overdue, overdue
+from vsync_dagster.resources import LocalDatabase, environment
 
 HOUR = 3_600.0
 NOT_ANSWERED, NOT_OK = "VSyncNotAnswered", "VSyncNotOk"
-ANSWER_WARNING_H, ANSWER_CRITICAL_H = 24, 33
 
 
 @dg.sensor(
@@ -24,9 +23,10 @@ ANSWER_WARNING_H, ANSWER_CRITICAL_H = 24, 33
 )
 def verification_clock(local_database: LocalDatabase) -> dg.SkipReason:
     """Raise what is late and resolve what is late no more, in one transaction."""
+    limits = environment().clock_limits
 
     def tell(connection: Connection) -> int:
-        late = {alert.fingerprint: alert for alert in late_alerts(metrics.clocks(connection))}
+        late = {alert.fingerprint: alert for alert in late_alerts(metrics.clocks(connection), limits)}
         for alert in late.values():
             alerts.raise_alert(connection, alert)
         for each in alerts.standing(connection):
@@ -37,33 +37,46 @@ def verification_clock(local_database: LocalDatabase) -> dg.SkipReason:
     return dg.SkipReason(f"{local_database.database().retrying(tell)} clocks ring")
 
 
-def late_alerts(clocks: Iterable[Clock]) -> Iterator[Alert]:
+def late_alerts(clocks: Iterable[Clock], limits: ClockLimits) -> Iterator[Alert]:
     """Return the alerts that stand by the clocks of all key types: at most two a participant."""
     for ispb, group in groupby(sorted(clocks, key=lambda clock: clock.ispb), lambda clock: clock.ispb):
         own = list(group)
         answered = overdue(
             {clock.key_type: clock.since_answered for clock in own},
-            warn_after=ANSWER_WARNING_H * HOUR,
-            critical_after=ANSWER_CRITICAL_H * HOUR,
+            warn_after=limits.answered_warning.total_seconds(),
+            critical_after=limits.answered_critical.total_seconds(),
         )
         if answered is not None:
-            yield _alert(NOT_ANSWERED, ispb, answered, "DICT last answered a verification")
+            yield _alert(NOT_ANSWERED, ispb, answered, "DICT last answered a verification", critical=answered.critical)
         said_ok = overdue(
             {clock.key_type: clock.since_ok for clock in own},
-            warn_after=LONGEST_INTERVAL.total_seconds(),
-            critical_after=LONGEST_INTERVAL.total_seconds(),
+            warn_after=limits.ok.total_seconds(),
+            critical_after=limits.ok.total_seconds(),
         )
         if said_ok is not None:
-            yield _alert(NOT_OK, ispb, said_ok, "DICT last said OK")
+            yield _not_ok(ispb, said_ok, own, limits)
 
 
-def _alert(name: str, ispb: str, late: Overdue, what: str) -> Alert:
+def _not_ok(ispb: str, said_ok: Overdue, own: Iterable[Clock], limits: ClockLimits) -> Alert:
+    """Where only keys under review stand between us and OK, people have something to decide, and no side is wrong."""
+    without = max(clock.since_ok_without_review for clock in own if clock.key_type in said_ok.key_types)
+    return _alert(
+        NOT_OK,
+        ispb,
+        said_ok,
+        "DICT last said OK",
+        critical=without > limits.ok.total_seconds(),
+        beside=f" Without the keys under review, DICT last said OK {without / HOUR:.0f} hours ago.",
+    )
+
+
+def _alert(name: str, ispb: str, late: Overdue, what: str, *, critical: bool, beside: str = "") -> Alert:
     return Alert(
         fingerprint=f"{name}/{ispb}",
         name=name,
-        severity=Severity.CRITICAL if late.critical else Severity.WARNING,
+        severity=Severity.CRITICAL if critical else Severity.WARNING,
         title=f"{ispb}: {what} {late.seconds / HOUR:.0f} hours ago",
-        text=f"Late: {', '.join(late.key_types)}. DICT's manual demands a verification every 36 hours at the latest:"
-        f" see docs/runbooks.md, and run `vsync sync --ispb {ispb}`.",
+        text=f"Late: {', '.join(late.key_types)}.{beside} DICT's manual demands a verification every 36 hours at the"
+        f" latest: see docs/runbooks.md, and run `vsync sync --ispb {ispb}`.",
         labels={"ispb": ispb},
     )

@@ -23,7 +23,8 @@ from vsync_dagster.local_db.metrics import (
     ReviewQueue,
     StandingAlerts,
 )
-from vsync_dagster.metrics import VsyncCollector, certificate_family, families
+from vsync_dagster.metrics import VsyncCollector, certificate_family, families, limit_family
+from vsync_dagster.reconcile.waiting import ClockLimits
 from vsync_dagster_tests.monitoring import program, running_alertmanager, running_prometheus, standing_at
 from vsync_dagster_tests.world import ISPB, World, running_world
 
@@ -36,7 +37,7 @@ PATIENCE_S = 60.0
 FIGURES = Figures(
     last_syncs=[LastSync(ISPB, "FAILED", 1.0, 1.0, 1, 1, 1, 1, 1)],
     durations=[Durations(0, 1, 1.0)],
-    clocks=[Clock(ISPB, "CPF", 1.0, 1.0, 1)],
+    clocks=[Clock(ISPB, "CPF", 1.0, 1.0, 1.0, 1)],
     review_queues=[ReviewQueue(ISPB, 1, 1.0)],
     outbox=Outbox(1, 1.0),
     alerts=[StandingAlerts("warning", 1)],
@@ -55,7 +56,7 @@ def named_in(expression: str) -> set[str]:
 
 
 def served() -> set[str]:
-    metrics = [*families(FIGURES), certificate_family([], now=None)]  # type: ignore[arg-type]
+    metrics = [*families(FIGURES), limit_family(ClockLimits()), certificate_family([], now=None)]  # type: ignore[arg-type]
     histogram = {"vsync_duration_seconds_bucket", "vsync_duration_seconds_sum", "vsync_duration_seconds_count"}
     return {metric.name for metric in metrics} | histogram | {"vsync_up"}
 

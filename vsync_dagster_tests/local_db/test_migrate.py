@@ -134,3 +134,29 @@ def test_a_mass_change_of_an_older_version_is_still_what_was_sealed(
     migrate(empty_database)
     with empty_database.connect() as conn:
         assert list(chains.verify(conn)) == []
+
+
+def test_the_last_true_ok_is_taken_from_what_an_older_version_knew(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = [migration for migration in migrations() if migration.name < "0024_true_ok"]
+    with monkeypatch.context() as patch:
+        patch.setattr("vsync_dagster.local_db.migrate.migrations", lambda: older)
+        migrate(empty_database)
+    with empty_database.connect() as conn:
+        proved = {"CPF": {"proof": "VSYNC_WITHOUT_REVIEW"}, "EVP": {"proof": "VSYNC"}}
+        reports.insert(conn, replace(REPORT, key_types=proved, dry_run=False))
+        conn.execute(
+            """
+            insert into sync_state (participant_ispb, key_type, verified_at, excluded_cids) values
+                (%(ispb)s, 'CPF', '2026-11-25', array[sha256('a')]),
+                (%(ispb)s, 'EVP', '2026-11-25', array[sha256('a')]),
+                (%(ispb)s, 'PHONE', '2026-11-25', '{}'), (%(ispb)s, 'EMAIL', null, '{}')
+            """,
+            {"ispb": ISPB},
+        )
+    migrate(empty_database)
+    with empty_database.connect() as conn:
+        found = dict(rows(conn, "select key_type, true_ok_at from sync_state"))
+        verified = value(conn, "select verified_at from sync_state where key_type = 'PHONE'")
+    assert found == {"CPF": None, "EVP": REPORT.sync_timestamp, "PHONE": verified, "EMAIL": None}

@@ -13,10 +13,11 @@ from vsync_dagster.sensors.verification_clock import verification_clock
 from vsync_dagster_tests.world import ISPB
 
 _ANSWERED = """
-insert into sync_state (participant_ispb, key_type, answered_at, verified_at)
-select %s, unnest(%s::text[]), now() - make_interval(hours => %s), now() - make_interval(hours => %s)
+insert into sync_state (participant_ispb, key_type, answered_at, true_ok_at, verified_at)
+select %s, unnest(%s::text[]), now() - make_interval(hours => %s), now() - make_interval(hours => %s),
+    now() - make_interval(hours => %s)
 on conflict (participant_ispb, key_type) do update
-set answered_at = excluded.answered_at, verified_at = excluded.verified_at
+set answered_at = excluded.answered_at, true_ok_at = excluded.true_ok_at, verified_at = excluded.verified_at
 """
 ALL = [str(key_type) for key_type in KeyType]
 
@@ -29,9 +30,13 @@ def registered(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
     return database
 
 
-def verified(database: Database, key_types: list[str], answered_hours_ago: int, ok_hours_ago: int) -> None:
+def verified(
+    database: Database, key_types: list[str], answered: int, ok: int, without_review: int | None = None
+) -> None:
+    """Have DICT last answered, and said OK, so many hours ago; to the set without keys under review since then."""
     with database.connect() as connection:
-        connection.execute(_ANSWERED, [ISPB, key_types, answered_hours_ago, ok_hours_ago])
+        times = [answered, ok, ok if without_review is None else without_review]
+        connection.execute(_ANSWERED, [ISPB, key_types, *times])
 
 
 def ringing(database: Database) -> dict[str, str]:
@@ -56,6 +61,28 @@ def ringing(database: Database) -> dict[str, str]:
 def test_each_clock_rings_at_its_hours(registered: Database, answered: int, ok: int, rings: dict[str, str]) -> None:
     verified(registered, ALL, answered, ok)
     assert ringing(registered) == {f"{name}/{ISPB}": severity for name, severity in rings.items()}
+
+
+def test_the_environment_says_at_which_hours(registered: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VSYNC_NOT_ANSWERED_WARNING_HOURS", "10")
+    monkeypatch.setenv("VSYNC_NOT_ANSWERED_CRITICAL_HOURS", "20")
+    monkeypatch.setenv("VSYNC_NOT_OK_HOURS", "30")
+    verified(registered, ALL, 11, 29)
+    assert ringing(registered) == {f"VSyncNotAnswered/{ISPB}": "warning"}
+    verified(registered, ALL, 21, 31)
+    assert ringing(registered) == {f"VSyncNotAnswered/{ISPB}": "critical", f"VSyncNotOk/{ISPB}": "critical"}
+
+
+def test_an_ok_without_the_keys_under_review_is_shown_beside_and_is_no_true_ok(registered: Database) -> None:
+    verified(registered, ALL, 1, 1)
+    verified(registered, ["CPF"], 2, 40, 2)
+    assert ringing(registered) == {f"VSyncNotOk/{ISPB}": "warning"}
+    with registered.connect() as connection:
+        [standing] = alerts.standing(connection)
+    assert standing.alert.title == f"{ISPB}: DICT last said OK 40 hours ago"
+    assert standing.alert.text.startswith("Late: CPF. Without the keys under review, DICT last said OK 2 hours ago.")
+    verified(registered, ["CPF"], 2, 40, 37)
+    assert ringing(registered) == {f"VSyncNotOk/{ISPB}": "critical"}
 
 
 def test_one_key_type_that_is_late_is_enough_and_named(registered: Database) -> None:
