@@ -20,7 +20,8 @@ from vsync_dagster.local_db.alert_targets import Message
 from vsync_dagster.local_db.alerts import Severity
 from vsync_dagster.reconcile.errors import EnvironmentVariableError, TransientError
 
-logging.getLogger("apprise").disabled = True
+# Not `disabled`, which every later configuration of logging takes back, such as Dagster's.
+logging.getLogger("apprise").addFilter(lambda _: False)
 logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 ALERTMANAGER = "alertmanager"

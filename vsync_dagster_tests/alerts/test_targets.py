@@ -1,6 +1,7 @@
 """Which targets the environment names, and what Alertmanager is posted."""
 
 import json
+import logging.config
 
 import pytest
 
@@ -47,6 +48,7 @@ def test_a_target_keeps_its_name_when_others_come_or_its_password_changes() -> N
 def test_a_malformed_one_is_named_by_its_place(
     value: str, said: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, "incremental": False})
     with pytest.raises(EnvironmentVariableError, match=f"^VSYNC_ALERT_URLS .*{said}") as error:
         read_targets(Environment({"VSYNC_ALERT_URLS": value}))
     printed = capfd.readouterr()
