@@ -15,10 +15,14 @@ import psycopg
 
 from benchmarks.data import make_table
 from benchmarks.measure import Place, best
+from benchmarks.world import forget
 from vsync_dagster.embedded.postgres import embedded_postgres
 
-CASES = ("compare", "difference", "cid_file", "vsyncs", "fixes")
-_TABLE_CASES = {"compare", "vsyncs", "fixes"}
+CASES = (
+    *("compare", "difference", "cid_file", "cid_sets", "vsyncs", "fixes"),
+    *("look_ups", "incremental", "incremental_changes", "full_sync"),
+)
+_TABLE_CASES = {"compare", "vsyncs", "fixes", "look_ups", "incremental", "incremental_changes", "full_sync"}
 _PACKAGES = ("numpy", "polars", "duckdb", "pyarrow", "adbc-driver-postgresql", "psycopg")
 # Nothing here has to survive a crash, so no side waits for the disk.
 _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "256MB"}
@@ -64,7 +68,11 @@ def main(keys: int, rounds: int, cases: tuple[str, ...], output: Path, page: Pat
 
 
 def _results(cases: tuple[str, ...], place: Place, rounds: int) -> dict[str, Any]:
-    lines = [asdict(line) for case in cases for line in _lines(case, place, rounds)]
+    try:
+        lines = [asdict(line) for case in cases for line in _lines(case, place, rounds)]
+    finally:
+        if place.url:
+            forget(place.url)
     return {"machine": _machine(), "versions": _versions(place), "results": lines}
 
 

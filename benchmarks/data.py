@@ -4,8 +4,10 @@ import hmac
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +15,14 @@ import psycopg
 
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.migrate import migrate
+from vsync_dagster.reconcile.entry import Entry
 
 ISPB = "12345678"
 KEY_TYPE = "EVP"
 _BLOCK = 100_000
+# A person's name has no digits.
+_LETTERS = str.maketrans("0123456789", "abcdefghij")
+_MOMENT = datetime(2021, 5, 6, 7, 8, 9, tzinfo=UTC)
 _COPY = """
 copy entries (key, key_type, participant_ispb, branch, account_number, account_type, account_opened_at, owner_type,
     owner_tax_id, owner_name, owner_trade_name, request_id, cid, status, created_at, key_owned_since) from stdin
@@ -58,18 +64,33 @@ def _load_block(url: str, start: int, stop: int) -> None:
         copy.write("".join(_line(number) for number in range(start, stop)))
 
 
-def _line(number: int) -> str:
-    request_id = hmac.digest(b"request", number.to_bytes(8), "md5")
+def entry(number: int) -> Entry:
+    """Return the entry that the table's row of that number holds."""
     key = hmac.digest(b"key", number.to_bytes(8), "md5").hex()
-    key = f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:20]}-{key[20:]}"
-    tax_id, account = f"{number * 7919 % 10**11:011}", f"{number:010}"
-    name = f"João da Conceição {number % 9973}"
-    attributes = f"{KEY_TYPE}&{key}&{tax_id}&{name}&&{ISPB}&0001&{account}&CACC"
-    cid = hmac.digest(request_id, attributes.encode(), "sha256").hex()
-    times = "2021-05-06 07:08:09+00"
+    return Entry(
+        key_type=KEY_TYPE,
+        key=f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:20]}-{key[20:]}",
+        participant=ISPB,
+        branch="0001",
+        account_number=f"{number:010}",
+        account_type="CACC",
+        account_opened_at=_MOMENT,
+        owner_type="NATURAL_PERSON",
+        owner_tax_id=f"{number * 7919 % 10**11:011}",
+        owner_name=f"João da Conceição {number % 9973}".translate(_LETTERS),
+        owner_trade_name=None,
+        created_at=_MOMENT,
+        key_owned_since=_MOMENT,
+        request_id=UUID(bytes=hmac.digest(b"request", number.to_bytes(8), "md5")),
+    )
+
+
+def _line(number: int) -> str:
+    row = entry(number)
     return (
-        f"{key}\t{KEY_TYPE}\t{ISPB}\t0001\t{account}\tCACC\t{times}\tNATURAL_PERSON\t{tax_id}\t{name}\t\\N\t"
-        f"{request_id.hex()}\t\\\\x{cid}\tACTIVE\t{times}\t{times}\n"
+        f"{row.key}\t{KEY_TYPE}\t{ISPB}\t{row.branch}\t{row.account_number}\tCACC\t{_MOMENT}\tNATURAL_PERSON\t"
+        f"{row.owner_tax_id}\t{row.owner_name}\t\\N\t{row.request_id}\t\\\\x{row.cid().hex()}\tACTIVE\t"
+        f"{_MOMENT}\t{_MOMENT}\n"
     )
 
 
