@@ -2,9 +2,11 @@
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 from html import unescape
 
+import psycopg
 import pytest
 from starlette.applications import Starlette
 
@@ -12,8 +14,10 @@ from vsync_dagster.console import sessions, throttle
 from vsync_dagster.console.app import create_app
 from vsync_dagster.local_db import roles
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.migrate import migrate
 from vsync_dagster_tests.console.conftest import Clock
 from vsync_dagster_tests.console.parts import Browser, Credentials, Person, credentials, hidden, text_of
+from vsync_dagster_tests.faults.postgres_server import own_server
 
 
 @pytest.fixture
@@ -58,8 +62,36 @@ def test_the_login_of_the_url_lets_nobody_in(app: Starlette, database: Database,
     assert database.url.split("@")[0].split(":")[-1] not in database.as_person("ana", "secret").url
 
 
-def test_a_server_that_asks_for_no_password_lets_nobody_in(database: Database) -> None:
-    assert "require_auth=password%2Cmd5%2Cscram-sha-256" in database.as_person("ana", "secret").url
+def test_a_server_that_asks_for_no_password_lets_nobody_in_here() -> None:
+    """A server of its own: one line of its pg_hba.conf decides whether it asks."""
+    with own_server() as server:
+        database = Database(server.url)
+        migrate(database)
+        app = create_app(database)
+        with credentials(database, roles.COMPLIANCE) as known:
+            person = Person(app, known.name, known.password)
+            with psycopg.connect(f"postgresql://{known.name}:wrong@127.0.0.1:{server.port}/postgres"):
+                pass  # trust: whoever names a role is let in
+            assert [person.log_in(password).status_code for password in ("wrong", known.password)] == [401, 401]
+            assert Person(app, "vsync", "wrong").log_in().status_code == 401, "nor its superuser"
+
+            (server.data / "pg_hba.conf").write_text(
+                "host all vsync 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+            )
+            with database.connect() as conn:
+                conn.execute("select pg_reload_conf()")
+            wait_until_a_password_is_asked_for(known.name, server.port)
+            assert [person.log_in(password).status_code for password in ("wrong", known.password)] == [401, 303]
+
+
+def wait_until_a_password_is_asked_for(name: str, port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            psycopg.connect(f"postgresql://{name}:wrong@127.0.0.1:{port}/postgres").close()
+        except psycopg.OperationalError:
+            return
+    pytest.fail("it lets everybody in")
 
 
 @pytest.mark.parametrize("role", [roles.APPLICATION, roles.RETENTION])
