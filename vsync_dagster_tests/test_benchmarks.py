@@ -40,3 +40,18 @@ def test_a_case_runs_and_is_written_down(database: Database, tmp_path: Path, cas
     assert text.endswith("<!-- table: end -->\nafter\n")
     assert "old" not in text
     assert text.count(f"\n| {lines[0]['case']} |") == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["benchmarks.backlog", "--events=500", "--participants=7"],
+            ["500 events of 7 participants: ", "each participant's in order"],
+        ),
+        (["benchmarks.years", "--years=1", "--participants=3", "--rounds=1"], ["1,095 reports", "| 93 |"]),
+    ],
+)
+def test_what_is_measured_beside_nothing_runs(arguments: list[str], told: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert all(words in done.stdout for words in told), done.stdout

@@ -51,7 +51,7 @@ _LINKS = SQL(
             when t.chain_number - 1 then coalesce(lag(t.chain_hash) over chain, start_hash, '') end as before
         from {table} t
         left join evidence_chains c on c.table_name = {name} and c.participant_ispb = t.participant_ispb
-        where %(ispb)s::text is null or t.participant_ispb = %(ispb)s
+        where %(ispb)s::char(8) is null or t.participant_ispb = %(ispb)s::char(8)
         window chain as (partition by t.participant_ispb order by t.chain_number, t.id)
     ) as link
     where %(row_id)s::text is null or id::text = %(row_id)s

@@ -86,7 +86,7 @@ _LIST = SQL("{} {}").format(_SELECT, _LATEST)
 _LIST_OF = SQL("{} where participant_ispb = %(ispb)s {}").format(_SELECT, _LATEST)
 
 
-_DAYS = """
+DAYS = """
 select distinct on (participant_ispb, sync_day) id, participant_ispb, sync_day, status, verified
 from sync_reports
 where sync_day between %(first)s and %(last)s and participant_ispb = any(%(ispbs)s) and not dry_run
@@ -129,7 +129,7 @@ def last_of_days(conn: Connection, ispbs: Sequence[str], first: date, last: date
     Dry runs do not count: they prove nothing and repair nothing.
     """
     with conn.cursor(row_factory=class_row(Day)) as cursor:
-        return cursor.execute(_DAYS, {"ispbs": list(ispbs), "first": first, "last": last}).fetchall()
+        return cursor.execute(DAYS, {"ispbs": list(ispbs), "first": first, "last": last}).fetchall()
 
 
 def by_key_type(report: Report) -> dict[str, dict[str, Any]]:

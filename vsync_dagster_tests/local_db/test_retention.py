@@ -242,7 +242,8 @@ def test_reports_of_many_years_are_listed_by_their_index(database: Database, day
             insert into sync_reports select (jsonb_populate_record(r, jsonb_build_object(
                 'id', lpad((day * 1000 + n)::text, 32, '0'), 'run_id', 'run-' || day * 1000 + n,
                 'participant_ispb', lpad(n::text, 8, '0'),
-                'sync_timestamp', r.sync_timestamp + make_interval(days => day), 'chain_number', day))).*
+                'sync_timestamp', r.sync_timestamp + make_interval(days => day), 'sync_day', r.sync_day + day,
+                'dry_run', false, 'chain_number', day))).*
             from sync_reports r, generate_series(1, %s) as day, generate_series(1, 300) as n
             """,
             [days],
@@ -255,11 +256,26 @@ def test_reports_of_many_years_are_listed_by_their_index(database: Database, day
         assert {node["Node Type"] for node in plan} == {"Limit", "Index Scan"}
         assert {node.get("Index Name") for node in plan} == {None, "sync_reports_of_participant"}
         assert "Seq Scan" not in {node["Node Type"] for node in _plan(conn, None)}
+        _assert_a_month_is_read_by_its_index(conn)
+
+
+def _assert_a_month_is_read_by_its_index(conn: Connection) -> None:
+    """The calendar: no more rows are read than those of the month, whatever there is besides."""
+    first, last = rows(conn, "select min(sync_day) + 10, min(sync_day) + 13 from sync_reports")[0]
+    asked = {"first": first, "last": last, "ispbs": [f"{number:08}" for number in range(1, 51)]}
+    assert len(reports.last_of_days(conn, asked["ispbs"], first, last)) == 4 * 50
+    nodes = _explained(conn, b"analyze, ", reports.DAYS.encode(), asked)
+    assert "sync_reports_by_day" in {node.get("Index Name") for node in nodes}
+    of_the_table = [node for node in nodes if node["Node Type"] != "Bitmap Index Scan"]
+    assert max(int(str(node["Actual Rows"])) for node in of_the_table) <= 4 * 300
 
 
 def _plan(conn: Connection, ispb: str | None) -> list[dict[str, object]]:
-    query = reports.latest_query(ispb)
-    row = conn.execute(b"explain (format json) " + query.as_bytes(conn), {"ispb": ispb, "limit": 20}).fetchone()
+    return _explained(conn, b"", reports.latest_query(ispb).as_bytes(conn), {"ispb": ispb, "limit": 20})
+
+
+def _explained(conn: Connection, how: bytes, query: bytes, parameters: dict[str, object]) -> list[dict[str, object]]:
+    row = conn.execute(b"explain (" + how + b"format json) " + query, parameters).fetchone()
     assert row is not None
     nodes = [row[0][0]["Plan"] if isinstance(row[0], list) else json.loads(row[0])[0]["Plan"]]
     for node in nodes:
