@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 # A creation is on its way to DICT for minutes, not hours.
@@ -40,7 +40,7 @@ def suggest(evidence: Mapping[str, Any], created_at: datetime | None, put_up_at:
     """
     removed_at = evidence.get("dict_removed_at")
     facts = [
-        Fact("DICT's log says REMOVED at {time}", {"time": removed_at})
+        Fact("DICT's log says REMOVED at {time}", {"time": _time(removed_at)})
         if removed_at
         else Fact("DICT's log does not tell of a removal")
     ]
@@ -49,11 +49,15 @@ def suggest(evidence: Mapping[str, Any], created_at: datetime | None, put_up_at:
     if evidence.get("second_look_at"):
         answer = {
             "answer": evidence.get("second_look"),
-            "time": evidence["second_look_at"],
+            "time": _time(evidence["second_look_at"]),
             "correlation": evidence.get("second_look_correlation_id") or "-",
         }
         facts.append(Fact("DICT answered {answer} at {time}, CorrelationId {correlation}", answer))
-    if evidence.get("second_look") == "NOT_OURS":
+    if evidence.get("second_look") == "NOT_OURS" and removed_at:
+        facts.append(
+            Fact("this key was ours until {time}; DICT tells us nothing of it since", {"time": _time(removed_at)})
+        )
+    elif evidence.get("second_look") == "NOT_OURS":
         facts.append(Fact("DICT tells nothing of this CID to us: it may be another participant's"))
     return Suggestion(_decision(evidence, created_at, put_up_at), tuple(facts))
 
@@ -70,4 +74,11 @@ def _age(age: timedelta) -> Fact:
     minutes = int(age.total_seconds() // 60)
     if abs(minutes) < 120:
         return Fact("created here {minutes} minutes before it was put up for review", {"minutes": minutes})
-    return Fact("created here {hours} hours before it was put up for review", {"hours": minutes // 60})
+    if abs(minutes) < 120 * 60:
+        return Fact("created here {hours} hours before it was put up for review", {"hours": minutes // 60})
+    return Fact("created here {days} days before it was put up for review", {"days": minutes // (24 * 60)})
+
+
+def _time(text: str) -> str:
+    """Return a time as people read it, to the second."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

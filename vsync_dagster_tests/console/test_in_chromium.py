@@ -175,6 +175,53 @@ def tab_to(page: Page, wanted: str) -> None:
     pytest.fail(f"Tab does not lead to {wanted}")
 
 
+def test_two_people_close_an_item_on_a_phone_by_keyboard_in_portuguese(
+    chromium: Browser, address: str, item_id: UUID, ana: Credentials, rui: Credentials
+) -> None:
+    """From a flagged key to a closed item, as docs/compliance.md tells it."""
+    settings = {"viewport": PHONE, "locale": "pt-BR"}
+    with tab(chromium, **settings) as page:
+        open_the_item(page, address, ana)
+        tab_to(page, "radio")
+        page.keyboard.press("Space")
+        give_a_reason(page, "o DICT removeu a chave", "Decidir")
+        expect(page.get_by_role("status")).to_have_text("Exclusão proposta. Outra pessoa deve aprová-la.")
+        expect(page.get_by_text("exclusão aguarda a segunda aprovação")).to_be_visible()
+    with tab(chromium, **settings) as page:
+        open_the_item(page, address, rui)
+        expect(page.get_by_role("heading", name=f"Exclusão proposta por {ana.name}")).to_be_visible()
+        give_a_reason(page, "de acordo", "Aprovar a exclusão")
+        expect(page.get_by_role("status")).to_have_text("A chave foi excluída da nossa base.")
+        tab_to(page, "Itens encerrados")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Itens encerrados")
+        row = page.get_by_role("row").filter(has_text="01")
+        for words in (ana.name, "o DICT removeu a chave", rui.name, "de acordo", "excluída da nossa base"):
+            expect(row).to_contain_text(words)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def open_the_item(page: Page, address: str, known: Credentials) -> None:
+    """Log in and go to the item, by keyboard and in Portuguese."""
+    page.goto(address)
+    for typed in (known.name, known.password):
+        page.keyboard.type(typed)
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Fila de revisão")
+    tab_to(page, "*********01")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("*********01")
+
+
+def give_a_reason(page: Page, reason: str, button: str) -> None:
+    """Type a reason, and press the button behind it."""
+    tab_to(page, "textarea")
+    page.keyboard.type(reason)
+    tab_to(page, button)
+    page.keyboard.press("Enter")
+
+
 def test_a_phone_shows_all_of_it(chromium: Browser, address: str, item_id: UUID, ana: Credentials) -> None:
     with tab(chromium, viewport=PHONE, has_touch=True) as page:
         log_in(page, address, ana)

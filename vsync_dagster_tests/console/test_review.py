@@ -191,6 +191,7 @@ def test_the_queue_is_filtered_counted_and_sorted(database: Database, ana: Perso
     counted = text_of(ana.get("/"))
     assert "under 24 hours 2 1 to 3 days 1 3 to 7 days 0" in counted
     assert "suggestion: delete the key here 2" in counted
+    assert counted.count("open for: 1 to 3 days") == counted.count("open for:") == 1, "it stands out, also in its row"
 
     clock.seconds += 31 * 86_400
     ana.log_in()
