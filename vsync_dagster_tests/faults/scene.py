@@ -1,8 +1,14 @@
-"""The drift that every fault happens to, and the two ways in which a sync may end."""
+"""The drift that every fault happens to, the moment of a fault, and the two ways in which a sync may end."""
 
 from collections import Counter
+from collections.abc import Callable
 
+import dagster as dg
+import pytest
+
+from vsync_dagster.assets import common
 from vsync_dagster.local_db.reports import Report
+from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster_tests.world import ISPB, World
 
@@ -18,6 +24,18 @@ def move_apart(world: World) -> None:
     world.sync()
     drift(world.directory, None, ISPB, creates=CREATES, updates=UPDATES, deletes=DELETES)
     world.settle()
+
+
+def when_an_asset_begins(monkeypatch: pytest.MonkeyPatch, asset: str, act: Callable[[], None]) -> None:
+    """Do something once, as the first thing in an asset."""
+    waiting, partition_of = [act], common.partition_of
+
+    def acting(context: dg.AssetExecutionContext) -> SyncPartition:
+        if context.asset_key.path == [asset] and waiting:
+            waiting.pop()()
+        return partition_of(context)
+
+    monkeypatch.setattr(f"vsync_dagster.assets.{asset}.partition_of", acting)
 
 
 def assert_survived(world: World, report: Report) -> None:

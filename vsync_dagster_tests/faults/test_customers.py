@@ -9,11 +9,14 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Placeholder
 
+from vsync_dagster.local_db.entry_columns import column_list, entry_values
 from vsync_dagster.reconcile.entry import Entry
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.local_base import seed_local
 from vsync_dagster.simulator.population import generate
+from vsync_dagster_tests.faults.scene import when_an_asset_begins
 from vsync_dagster_tests.reliability import fault
 from vsync_dagster_tests.world import ISPB, World
 
@@ -118,3 +121,59 @@ def test_customers_do_not_wait(unmetered_world: World, sync_type: str) -> None:
     assert world.cids_at_dict() <= world.cids_here()
     assert len(world.cids_here() - world.cids_at_dict()) == 10
     assert world.sync().status == "COMPLETED"
+
+
+def outdated_keys(world: World) -> list[str]:
+    at_dict = world.cids_at_dict()
+    rows = world.sql("select key, cid from entries where status = 'ACTIVE' order by key")
+    return [key for key, cid in rows if cid not in at_dict]
+
+
+def change(world: World, key: str) -> None:
+    """A customer changes the account at DICT and then here; the whole row is written as DICT now has it."""
+    world.directory.update_entry(key, account_number="7654321")
+    held = world.directory.entry_by_key(key)
+    assert held is not None
+    write = SQL("update entries set ({}) = ({}), cid = %s, updated_at = now() where key = %s and status = 'ACTIVE'")
+    with world.database.connect() as connection:
+        values = entry_values(held.entry)
+        statement = write.format(column_list(), SQL(", ").join([Placeholder()] * len(values)))
+        connection.execute(statement, [*values, held.cid, key])
+
+
+def delete(world: World, key: str) -> None:
+    """A customer deletes a key."""
+    world.directory.delete_entry(key)
+    world.sql(_DELETE, key)
+
+
+@fault(
+    "Customers",
+    "an outdated key is changed, or deleted, between the comparison and its repair",
+    "What the customer did stands; the other keys are repaired. The next sync is COMPLETED.",
+)
+@pytest.mark.parametrize("sync_type", ["FULL", "INCREMENTAL"])
+def test_a_customer_comes_first(world: World, sync_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.populate(50)
+    world.sync()
+    drift(world.directory, None, ISPB, updates=4, key_types=["PHONE"])
+    world.settle()
+    changed, deleted, *others = outdated_keys(world)
+    updates = "select count(*) from cid_events join entries using (entry_id) where key = %s and event_id > %s"
+    [(last,)] = world.sql("select max(event_id) from cid_events")
+
+    def customers() -> None:
+        change(world, changed)
+        delete(world, deleted)
+
+    when_an_asset_begins(monkeypatch, "applied_fixes", customers)
+
+    report = world.sync(sync_type)
+
+    assert (report.entries_updated, report.fixes_failed) == (len(others), 0)
+    assert world.sql(updates, changed, last) == [(2,)], "one change: a CID went, another came"
+    assert world.sql("select status, account_number from entries where key = %s", changed) == [("ACTIVE", "7654321")]
+    assert world.sql("select status from entries where key = %s", deleted) == [("DELETED",)]
+    world.settle()
+    assert world.sync().status == "COMPLETED"
+    assert world.cids_here() == world.cids_at_dict()

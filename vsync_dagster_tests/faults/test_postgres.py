@@ -3,18 +3,15 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import dagster as dg
 import psycopg
 import pytest
 
-from vsync_dagster.assets import common
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.migrate import migrate
-from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster_tests.faults.postgres_server import OwnServer, own_server, small_disk
 from vsync_dagster_tests.faults.scene import (
@@ -23,6 +20,7 @@ from vsync_dagster_tests.faults.scene import (
     assert_broke_off,
     assert_survived,
     move_apart,
+    when_an_asset_begins,
 )
 from vsync_dagster_tests.reliability import fault
 from vsync_dagster_tests.world import ISPB, World, running_world
@@ -38,18 +36,6 @@ def world_on(server: OwnServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -
     migrate(database)
     with running_world(database, folder, monkeypatch) as world:
         yield world
-
-
-def when_an_asset_begins(monkeypatch: pytest.MonkeyPatch, asset: str, act: Callable[[], None]) -> None:
-    """Do something once, as the first thing in an asset."""
-    waiting, partition_of = [act], common.partition_of
-
-    def acting(context: dg.AssetExecutionContext) -> SyncPartition:
-        if context.asset_key.path == [asset] and waiting:
-            waiting.pop()()
-        return partition_of(context)
-
-    monkeypatch.setattr(f"vsync_dagster.assets.{asset}.partition_of", acting)
 
 
 @fault(POSTGRES, "killed (SIGKILL) as an asset begins, and back after a second: each of the five assets", SURVIVED)
