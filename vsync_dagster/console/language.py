@@ -79,3 +79,9 @@ def portuguese() -> dict[str, str]:
 def label(translate: Translate, code: str) -> str:
     """Return what a code is called; a code that has no name is its own."""
     return translate(LABELS.get(code, code))
+
+
+def number(language: str, value: float) -> str:
+    """Return a number as it is written in a language: 4,008 and 49.7, or 4.008 and 49,7."""
+    told = f"{value:,}"
+    return told.translate(str.maketrans(",.", ".,")) if language == "pt" else told

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from vsync_dagster.console.language import Translate, choose, label, translator
+from vsync_dagster.console.language import Translate, choose, label, number, translator
 from vsync_dagster.console.sessions import Session, Sessions
 from vsync_dagster.console.throttle import Throttle
 from vsync_dagster.local_db.database import Connection, Database
@@ -80,6 +80,7 @@ class Stranger:
         shared = {
             "t": self.translate,
             "label": partial(label, self.translate),
+            "number": partial(number, self.language),
             "language": self.language,
             "session": None,
             "now": self.console.now(),

@@ -8,6 +8,12 @@ from typing import Any
 # A creation is on its way to DICT for minutes, not hours.
 _FRESH = timedelta(hours=1)
 
+# By the outcome of the second look.
+ANSWERS = {
+    "GONE": "DICT answered 404, no such entry, at {time}, CorrelationId {correlation}",
+    "NOT_OURS": "DICT answered 403, not for us to see, at {time}, CorrelationId {correlation}",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -52,7 +58,8 @@ def suggest(evidence: Mapping[str, Any], created_at: datetime | None, put_up_at:
             "time": _time(evidence["second_look_at"]),
             "correlation": evidence.get("second_look_correlation_id") or "-",
         }
-        facts.append(Fact("DICT answered {answer} at {time}, CorrelationId {correlation}", answer))
+        otherwise = "DICT answered {answer} at {time}, CorrelationId {correlation}"
+        facts.append(Fact(ANSWERS.get(str(answer["answer"]), otherwise), answer))
     if evidence.get("second_look") == "NOT_OURS" and removed_at:
         facts.append(
             Fact("this key was ours until {time}; DICT tells us nothing of it since", {"time": _time(removed_at)})

@@ -21,6 +21,12 @@ from vsync_dagster_tests.local_db.test_reports import REPORT
 from vsync_dagster_tests.world import World, running_world
 
 pytestmark = needs_chromium
+# As a sync writes it; what suggests itself is to investigate.
+EVIDENCE = {
+    "second_look": "GONE",
+    "second_look_at": "2026-11-24T05:00:00+00:00",
+    "second_look_correlation_id": "c0755ea5f6684185b3cbebf91afa2b04",
+}
 
 
 @pytest.fixture
@@ -36,7 +42,7 @@ def item_id(database: Database) -> UUID:
         participants.add(conn, ISPB)
         reports.insert(conn, replace(REPORT, sync_day=datetime.now(UTC).date(), dry_run=False))
         conn.execute("update participants set enabled_since = now() - interval '40 days'")
-    closed, still_open = put_up(database, 2, 1)
+    closed, still_open = put_up(database, 2, 1, evidence=EVIDENCE)
     with database.connect() as conn:
         conn.execute(
             "update manual_review_queue set status = 'CLOSED', action_taken = 'deleted here' where id = %s", [closed]

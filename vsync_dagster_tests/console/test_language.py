@@ -4,7 +4,7 @@ import re
 from importlib.resources import files
 
 from vsync_dagster.console import item, reporting
-from vsync_dagster.console.language import LABELS, portuguese, translator
+from vsync_dagster.console.language import LABELS, number, portuguese, translator
 from vsync_dagster.console.waiting import Age, Order
 from vsync_dagster.local_db.review import Outcome
 from vsync_dagster.reconcile import suggestion
@@ -25,7 +25,14 @@ def sentences() -> set[str]:
         found |= {title, *(values if title != "Keys" else ())}
     found |= set(re.findall(r'(?:PageError\(\d+, |told\.append\(|^_[A-Z_]+ = )"([^"]+\.)"', code, re.MULTILINE))
     found |= set(re.findall(r'Fact\(\s*"([^"]+)"', facts))
-    return found | {*item.REFUSALS.values(), *LABELS.values(), *map(str, Age), *map(str, Order), *map(str, Outcome)}
+    return found | {
+        *item.REFUSALS.values(),
+        *LABELS.values(),
+        *map(str, Age),
+        *map(str, Order),
+        *map(str, Outcome),
+        *suggestion.ANSWERS.values(),
+    }
 
 
 def test_every_sentence_is_translated() -> None:
@@ -42,3 +49,9 @@ def test_what_has_no_translation_stays_as_it_is() -> None:
     assert translator("pt")("{not a value}") == "{not a value}"
     assert translator("pt")("by {person}", person="ana") == "por ana"
     assert translator("en")("by {person}", person="ana") == "by ana"
+
+
+def test_numbers_are_written_as_in_the_language() -> None:
+    assert [number(language, value) for language in ("en", "pt") for value in (4008, 49.7, 7)] == [
+        "4,008", "49.7", "7", "4.008", "49,7", "7",
+    ]  # fmt: skip

@@ -203,7 +203,7 @@ def test_a_page_lists_so_many_calls_and_says_that_there_are_more(database: Datab
     page = text_of(eva.get(f"/reports/{UUID(int=1)}"))
     assert f"{199:032x}" in page
     assert f"{200:032x}" not in page
-    assert "There are more: `vsync report export` has all of them." in page
+    assert "There are more: the command vsync report export has all of them." in page
 
 
 def test_what_is_left_out_of_a_proof_is_told(database: Database, eva: Person) -> None:

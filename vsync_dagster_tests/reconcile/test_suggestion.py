@@ -31,7 +31,7 @@ def test_the_facts_are_told() -> None:
     assert tuple(map(str, told)) == (
         "DICT's log says REMOVED at 2026-11-23 01:02:03 UTC",
         "created here 3 minutes before it was put up for review",
-        f"DICT answered GONE at 2026-11-24 05:00:00 UTC, CorrelationId {'ab' * 16}",
+        f"DICT answered 404, no such entry, at 2026-11-24 05:00:00 UTC, CorrelationId {'ab' * 16}",
     )
 
 
