@@ -1,9 +1,5 @@
-"""One partition on two machines: nothing is shared but PostgreSQL and an object storage."""
+"""One partition on two machines, each with a code server: they share PostgreSQL and an object storage, and no disk."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,15 +9,17 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from vsync_dagster.embedded.process import LOOPBACK
+from vsync_dagster.jobs import SYNC_JOB
 from vsync_dagster.local_db import reports
 from vsync_dagster.local_db.database import Database
-from vsync_dagster.partitions import SyncPartition
+from vsync_dagster.partitions import SyncPartition, open_partitions_for
 from vsync_dagster.simulator.drift import drift
+from vsync_dagster_tests.daemon.processes import Machine, wait_until
 from vsync_dagster_tests.world import DAY, ISPB, LAG, World, running_world
 
-ROOT = Path(__file__).parents[2]
 PARTITION = SyncPartition(DAY, ISPB)
 BUCKET = "snapshots"
+PATIENCE_S = 300.0
 
 
 @pytest.fixture
@@ -48,47 +46,79 @@ def world(database: Database, tmp_path: Path, object_storage: str, monkeypatch: 
         yield running
 
 
-class Machine:
-    """A machine with a disk of its own: a process, a DAGSTER_HOME and a VSYNC_HOME."""
-
-    def __init__(self, disk: Path) -> None:
-        self.disk = disk
-        disk.mkdir()
-        (disk / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
-
-    def materialize(self, *assets: str) -> None:
-        """Materialize assets of the partition, as a run of Dagster's own command."""
-        settings = {"resources": {"settings": {"config": {"log_lag_seconds": LAG}}}}
-        command = ["asset", "materialize", "--module-name", "vsync_dagster.definitions", "--select", ",".join(assets)]
-        options = ["--partition", str(PARTITION.key), "--config-json", json.dumps(settings)]
-        done = subprocess.run(
-            [sys.executable, "-m", "dagster", *command, *options],
-            cwd=self.disk,
-            env={**os.environ, "DAGSTER_HOME": str(self.disk), "VSYNC_HOME": str(self.disk / "home")},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-
-    def files(self) -> list[Path]:
-        return [path for path in self.disk.rglob("*") if path.suffix in (".parquet", ".json")]
+_LAUNCH = """
+mutation ($run: ExecutionParams!) {
+  launchRun(executionParams: $run) {
+    ... on LaunchRunSuccess { run { runId } }
+    ... on Error { message }
+  }
+}
+"""
 
 
-def test_a_partition_begun_on_one_machine_is_finished_on_another(world: World, tmp_path: Path) -> None:
+def launch(queue: Machine, workspace: Path, location: str, *assets: str) -> str:
+    """Queue a run of some assets of the partition on a code location, as the UI does; return its id."""
+    tags = {
+        "dagster/partition": PARTITION.key,
+        "dagster/partition/date": PARTITION.day.isoformat(),
+        "dagster/partition/ispb": PARTITION.ispb,
+    }
+    run = {
+        "selector": {
+            "repositoryLocationName": location,
+            "repositoryName": "__repository__",
+            "jobName": SYNC_JOB,
+            "assetSelection": [{"path": [asset]} for asset in assets],
+        },
+        "runConfigData": {"resources": {"settings": {"config": {"log_lag_seconds": LAG}}}},
+        "executionMetadata": {"tags": [{"key": key, "value": str(value)} for key, value in tags.items()]},
+    }
+    answer = queue.ask(workspace, _LAUNCH, run=run)["launchRun"]
+    assert "run" in answer, answer
+    return str(answer["run"]["runId"])
+
+
+def wait_for(instance: dg.DagsterInstance, run_id: str, log: Path) -> str:
+    """Wait until a run has ended well; return the code location that it ran on."""
+
+    def run() -> dg.DagsterRun:
+        found = instance.get_run_by_id(run_id)
+        assert found is not None
+        return found
+
+    wait_until(lambda: run().is_finished, log, PATIENCE_S)
+    assert run().is_success, [entry.message for entry in instance.all_logs(run_id)]
+    origin = run().remote_job_origin
+    assert origin is not None
+    return origin.location_name
+
+
+def files(machine: Machine) -> list[Path]:
+    return [path for path in machine.disk.rglob("*") if path.suffix in (".parquet", ".json")]
+
+
+def test_a_partition_begun_on_one_code_server_is_finished_on_another(world: World, tmp_path: Path) -> None:
+    """The daemon is on a third machine, which holds the queue and no code."""
     world.populate(40)
     drift(world.directory, None, ISPB, creates=3, updates=4)
     world.settle()
-    one, other = Machine(tmp_path / "one"), Machine(tmp_path / "other")
-    with dg.DagsterInstance.from_config(str(one.disk)) as instance:
-        instance.add_dynamic_partitions("ispb", [ISPB])
-
-    one.materialize("local_snapshot", "bacen_snapshot")
-    other.materialize("discrepancies", "applied_fixes", "sync_report")
+    queue, one, other = (Machine(tmp_path / name) for name in ("queue", "one", "other"))
+    with (
+        queue.instance() as instance,
+        one.code_location() as first,
+        other.code_location() as second,
+    ):
+        open_partitions_for(instance, [ISPB])
+        workspace = queue.workspace(first, second)
+        with queue.daemon(workspace) as log:
+            begun = launch(queue, workspace, "vsync_dagster", "local_snapshot", "bacen_snapshot")
+            assert wait_for(instance, begun, log) == "vsync_dagster"
+            ended = launch(queue, workspace, "vsync_dagster_2", "discrepancies", "applied_fixes", "sync_report")
+            assert wait_for(instance, ended, log) == "vsync_dagster_2"
 
     with world.database.connect() as connection:
         [report] = reports.list_reports(connection)
     assert (report.status, report.verified) == ("COMPLETED", True), report.error_message
     assert (report.entries_created, report.entries_updated) == (3, 4)
     assert world.cids_here() == world.cids_at_dict()
-    assert one.files() == other.files() == [], "snapshots are in the store alone"
+    assert [*files(queue), *files(one), *files(other)] == [], "snapshots are in the store alone"
