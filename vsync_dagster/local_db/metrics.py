@@ -63,7 +63,8 @@ where p.enabled
 
 _REVIEW = """
 select participant_ispb as ispb, count(*) as waiting,
-    extract(epoch from now() - min(created_at))::float8 as oldest_seconds
+    extract(epoch from now() - min(case status when 'KEPT' then ask_again_on else created_at end))::float8
+        as oldest_seconds
 from manual_review_queue where status = 'PENDING' or status = 'KEPT' and ask_again_on <= current_date
 group by 1
 """
@@ -134,7 +135,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class ReviewQueue:
-    """The keys of a participant that wait for a person."""
+    """The keys of a participant that wait for a person; one that was kept waits from the day that it is asked again."""
 
     ispb: str
     waiting: int
@@ -192,7 +193,7 @@ def read_figures(database: Database, duration_bounds: Sequence[float]) -> Figure
             last_syncs=_rows(conn, LastSync, _LAST_SYNCS, _FAILURES_COUNTED),
             durations=_rows(conn, Durations, _DURATIONS, list(duration_bounds)),
             clocks=clocks(conn),
-            review_queues=_rows(conn, ReviewQueue, _REVIEW),
+            review_queues=review_queues(conn),
             outbox=outbox,
             alerts=_rows(conn, StandingAlerts, _ALERTS),
             budgets=_rows(conn, Budget, _BUDGETS),
@@ -202,6 +203,11 @@ def read_figures(database: Database, duration_bounds: Sequence[float]) -> Figure
 def clocks(conn: Connection) -> Sequence[Clock]:
     """Return the clocks of every enabled participant and key type."""
     return _rows(conn, Clock, _CLOCKS, [str(key_type) for key_type in KeyType])
+
+
+def review_queues(conn: Connection) -> Sequence[ReviewQueue]:
+    """Return the review queue of every participant that has keys in it which wait for a person."""
+    return _rows(conn, ReviewQueue, _REVIEW)
 
 
 def _rows(conn: Connection, kind: type[Row], query: str, *parameters: object) -> list[Row]:

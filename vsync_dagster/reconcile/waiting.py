@@ -10,6 +10,9 @@ from datetime import timedelta
 LONGEST_INTERVAL = timedelta(hours=36)
 """The longest that the manual permits between two verifications of a participant's key type."""
 
+LONGEST_REVIEW = timedelta(hours=24)
+"""The longest that a key under review may wait for a person untold: it keeps the true VSync NOK."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClockLimits:

@@ -1,36 +1,39 @@
-"""Rings when a participant's verifications are late: also when nothing runs at all, or nothing can."""
+"""Rings when verifications or reviews of a participant are late: also when nothing runs at all, or nothing can."""
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import chain, groupby
 
 import dagster as dg
 
 from vsync_dagster.local_db import alerts, metrics
 from vsync_dagster.local_db.alerts import Alert, Severity
 from vsync_dagster.local_db.database import Connection
-from vsync_dagster.local_db.metrics import Clock
-from vsync_dagster.reconcile.waiting import ClockLimits, Overdue, overdue
+from vsync_dagster.local_db.metrics import Clock, ReviewQueue
+from vsync_dagster.reconcile.waiting import LONGEST_REVIEW, ClockLimits, Overdue, overdue
 from vsync_dagster.resources import LocalDatabase, environment
 
 HOUR = 3_600.0
-NOT_ANSWERED, NOT_OK = "VSyncNotAnswered", "VSyncNotOk"
+NOT_ANSWERED, NOT_OK, REVIEW_WAITS = "VSyncNotAnswered", "VSyncNotOk", "VSyncReviewWaits"
 
 
 @dg.sensor(
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Raises an alert for each participant whose verifications are late. Starts no run.",
+    description="Raises an alert for each participant whose verifications or reviews are late. Starts no run.",
 )
 def verification_clock(local_database: LocalDatabase) -> dg.SkipReason:
     """Raise what is late and resolve what is late no more, in one transaction."""
     limits = environment().clock_limits
 
     def tell(connection: Connection) -> int:
-        late = {alert.fingerprint: alert for alert in late_alerts(metrics.clocks(connection), limits)}
+        ringing = chain(
+            late_alerts(metrics.clocks(connection), limits), review_alerts(metrics.review_queues(connection))
+        )
+        late = {alert.fingerprint: alert for alert in ringing}
         for alert in late.values():
             alerts.raise_alert(connection, alert)
         for each in alerts.standing(connection):
-            if each.alert.name in (NOT_ANSWERED, NOT_OK) and each.alert.fingerprint not in late:
+            if each.alert.name in (NOT_ANSWERED, NOT_OK, REVIEW_WAITS) and each.alert.fingerprint not in late:
                 alerts.resolve(connection, each.alert.fingerprint)
         return len(late)
 
@@ -55,6 +58,20 @@ def late_alerts(clocks: Iterable[Clock], limits: ClockLimits) -> Iterator[Alert]
         )
         if said_ok is not None:
             yield _not_ok(ispb, said_ok, own, limits)
+
+
+def review_alerts(queues: Iterable[ReviewQueue]) -> Iterator[Alert]:
+    """Return an alert for each participant with a key that has waited too long for a person."""
+    for queue in queues:
+        if queue.oldest_seconds > LONGEST_REVIEW.total_seconds():
+            yield Alert(
+                fingerprint=f"{REVIEW_WAITS}/{queue.ispb}",
+                name=REVIEW_WAITS,
+                severity=Severity.WARNING,
+                title=f"{queue.ispb}: a key has waited {queue.oldest_seconds / HOUR:.0f} hours for a decision",
+                text=f"{queue.waiting} wait: see docs/compliance.md, and `vsync review list --ispb {queue.ispb}`.",
+                labels={"ispb": queue.ispb},
+            )
 
 
 def _not_ok(ispb: str, said_ok: Overdue, own: Iterable[Clock], limits: ClockLimits) -> Alert:

@@ -4,12 +4,14 @@ import dagster as dg
 import pytest
 
 from vsync_dagster.definitions import defs
-from vsync_dagster.local_db import alerts, participants
+from vsync_dagster.local_db import alerts, participants, review
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.review import ReviewItem
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.waiting import Overdue, overdue
 from vsync_dagster.resources import LocalDatabase
 from vsync_dagster.sensors.verification_clock import verification_clock
+from vsync_dagster_tests.local_db.parts import insert, make_entry
 from vsync_dagster_tests.world import ISPB
 
 _ANSWERED = """
@@ -125,3 +127,25 @@ def test_late_is_later_than_the_limit() -> None:
     assert overdue({"CPF": 24.0}, **limits) is None
     assert overdue({"CPF": 24.1, "EVP": 33.0, "PHONE": 1.0}, **limits) == Overdue(("CPF", "EVP"), 33.0, critical=False)
     assert overdue({"CPF": 33.1}, **limits) == Overdue(("CPF",), 33.1, critical=True)
+
+
+def test_they_ring_for_a_key_that_waits_a_day_for_a_person(registered: Database) -> None:
+    """Not for one that somebody has kept; from the day on that it is asked again, it has another day."""
+    verified(registered, ALL, 1, 1)
+    with registered.connect() as connection:
+        entry = make_entry(1, participant=ISPB)
+        item = ReviewItem(insert(connection, entry), "CPF", entry.cid(), "MISSING_BACEN", {})
+        review.queue(connection, "run", ISPB, [item])
+    waits = {f"VSyncReviewWaits/{ISPB}": "warning"}
+    for age, state, rings in (
+        ("23 hours", "status = 'PENDING'", {}),
+        ("25 hours", "status = 'PENDING'", waits),
+        ("25 hours", "status = 'KEPT', ask_again_on = current_date + 1", {}),
+        ("90 days", "status = 'KEPT', ask_again_on = current_date", {}),
+        ("90 days", "status = 'KEPT', ask_again_on = current_date - 1", waits),
+        ("90 days", "status = 'CLOSED', action_taken = 'deleted here'", {}),
+    ):
+        with registered.connect() as connection:
+            change = f"update manual_review_queue set created_at = now() - interval '{age}', {state}"  # noqa: S608
+            connection.execute(change.encode())
+        assert ringing(registered) == rings, (age, state)
