@@ -4,11 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-PACKAGES := vsync_dagster vsync_dagster_tests
+PACKAGES := vsync_dagster vsync_dagster_tests benchmarks
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo dev test test-long reliability screenshots bench check lint format types arrows lock clean
+.PHONY: help install demo dev test test-long reliability screenshots bench bench-peers check lint format types arrows lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,6 +32,10 @@ reliability: install ## Inject every fault, and write the table in docs/reliabil
 
 bench: install ## Measure the speed beside other ways, and write docs/benchmarks.md (sizes: BENCH_ARGS=--help)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-peers: install ## Make .venv-peers with the tools for comparing tables that `make bench` then measures as well
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip --quiet --disable-pip-version-check install adbc-driver-postgresql datacompy pyarrow "reladiff[postgresql]"
 
 screenshots: install ## Write the pictures of the console in docs/images, with Debian's chromium
 	$(BIN)/pytest vsync_dagster_tests/console/test_screenshots.py --write-screenshots $(PYTEST_ARGS)
@@ -59,7 +63,7 @@ lock: ## Pin the versions anew in requirements.lock (LOCK_ARGS=--upgrade raises 
 		--no-header --extra dev pyproject.toml --output-file requirements.lock $(LOCK_ARGS)
 
 clean: ## Remove the virtual environment and caches; the data in .vsync stay
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -14,15 +14,15 @@ import click
 import psycopg
 
 from benchmarks.data import make_table
-from benchmarks.measure import Place, best
+from benchmarks.measure import PEERS, Place, best
 from benchmarks.world import forget
 from vsync_dagster.embedded.postgres import embedded_postgres
 
 CASES = (
-    *("compare", "difference", "cid_file", "cid_sets", "vsyncs", "fixes"),
-    *("look_ups", "incremental", "incremental_changes", "full_sync"),
+    *("compare", "difference", "cid_file", "cid_sets", "vsyncs", "integrity", "fixes"),
+    *("look_ups", "incremental", "incremental_changes", "full_sync", "peers"),
 )
-_TABLE_CASES = {"compare", "vsyncs", "fixes", "look_ups", "incremental", "incremental_changes", "full_sync"}
+_TABLE_CASES = {*CASES} - {"difference", "cid_file", "cid_sets"}
 _PACKAGES = ("numpy", "polars", "duckdb", "pyarrow", "adbc-driver-postgresql", "psycopg")
 # Nothing here has to survive a crash, so no side waits for the disk.
 _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "256MB"}
@@ -54,7 +54,9 @@ class Line:
 @click.option("--database-url", help="A PostgreSQL that already holds the table; without it an embedded one is made.")
 def main(keys: int, rounds: int, cases: tuple[str, ...], output: Path, page: Path, database_url: str | None) -> None:
     """Measure each case beside its references, on the same data, in turn, each in a process of its own."""
-    chosen = cases or CASES
+    chosen = cases or tuple(case for case in CASES if case != "peers" or PEERS.exists())
+    if "peers" in chosen and not PEERS.exists():
+        raise click.UsageError("the case peers needs `make bench-peers` first")
     # Where PostgreSQL, as root another user, may enter.
     with tempfile.TemporaryDirectory(prefix="vsync-bench-") as folder:
         if database_url is None and _TABLE_CASES & {*chosen}:
@@ -78,7 +80,8 @@ def _results(cases: tuple[str, ...], place: Place, rounds: int) -> dict[str, Any
 
 def _lines(name: str, place: Place, rounds: int) -> list[Line]:
     case = import_module(f"benchmarks.cases.{name}")
-    found = best(name, [case.OURS, *case.AGAINST], place, rounds)
+    pythons = {way: str(PEERS) for way in getattr(case, "ELSEWHERE", ())}
+    found = best(name, [case.OURS, *case.AGAINST], place, rounds, pythons)
     ours, lines = found[case.OURS], []
     for way, (reference, reach) in case.AGAINST.items():
         other = found[way]

@@ -4,11 +4,15 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
+
+# The interpreter of `make bench-peers`.
+PEERS = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,17 @@ def measure(case: str, way: str, place: Place, python: str = sys.executable) -> 
     return Measured(**json.loads(done.stdout))
 
 
-def best(case: str, ways: list[str], place: Place, rounds: int) -> dict[str, Measured]:
-    """Measure several ways in turn, and keep each one's fastest round: what else the machine does only slows down."""
+def best(
+    case: str, ways: list[str], place: Place, rounds: int, pythons: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Measured]:
+    """Measure several ways in turn, and keep each one's fastest round: what else the machine does only slows down.
+
+    `pythons` names the interpreter of a way that takes another than ours.
+    """
     found: dict[str, Measured] = {}
     for _ in range(rounds):
         for way in ways:
-            now = measure(case, way, place)
+            now = measure(case, way, place, pythons.get(way, sys.executable))
             if way not in found or now.seconds < found[way].seconds:
                 found[way] = now
     return found

@@ -15,11 +15,13 @@ from vsync_dagster_tests.world import ISPB
 ROOT = Path(__file__).parents[1]
 CASES = sorted(path.stem for path in (ROOT / "benchmarks" / "cases").glob("[a-z]*.py"))
 
-PAGE = "before\n<!-- table: begin -->\nold\n<!-- table: end -->\nafter\n"
+PAGE = "before\n<!-- table: begin -->\nthe last one\n<!-- table: end -->\nafter\n"
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_case_runs_and_is_written_down(database: Database, tmp_path: Path, case: str) -> None:
+    if case == "peers" and not (ROOT / ".venv-peers").exists():
+        pytest.skip("`make bench-peers` was not run")
     with database.connect(bulk=True) as connection:
         seed_local(connection, generate(ISPB, 500, 1, key_types=["EVP"]))
     results, page = tmp_path / "results.json", tmp_path / "page.md"
@@ -38,7 +40,7 @@ def test_a_case_runs_and_is_written_down(database: Database, tmp_path: Path, cas
     text = page.read_text()
     assert text.startswith("before\n<!-- table: begin -->\n")
     assert text.endswith("<!-- table: end -->\nafter\n")
-    assert "old" not in text
+    assert "the last one" not in text
     assert text.count(f"\n| {lines[0]['case']} |") == len(lines)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psycopg
 
 from benchmarks.cases import vsyncs
 from benchmarks.data import ISPB, KEY_TYPE, Cids, random_cids, write_cid_file
@@ -29,6 +30,7 @@ AGAINST = {
     "read_once": ("reading each once: `COPY` to /dev/null, and the file", 1 / 1.5),
     "duckdb_script": ("a DuckDB script", 1.25),
     "polars_script": ("a Polars script", 2.0),
+    "loaded": ("loading the file into PostgreSQL and joining there", 5.0),
     "python_dict": ("a Python dict", 8.0),
 }
 _CIDS = f"select cid from entries where participant_ispb = '{ISPB}' and status = 'ACTIVE'"
@@ -77,7 +79,7 @@ def _prepare_peer(place: Place) -> None:
         import_module(module)
 
 
-prepare_vsync = prepare_read_once = _prepare
+prepare_vsync = prepare_read_once = prepare_loaded = _prepare
 prepare_duckdb_script = prepare_polars_script = prepare_python_dict = _prepare_peer
 
 
@@ -131,6 +133,26 @@ def polars_script(place: Place) -> None:
         ours = pl.DataFrame(batches.read_all())
     theirs = pl.read_csv(_path(place), has_header=False, new_columns=["cid"]).select(pl.col("cid").str.decode("hex"))
     _check(place, len(ours.join(theirs, on="cid", how="anti")), len(theirs.join(ours, on="cid", how="anti")))
+
+
+def loaded(place: Place) -> None:
+    """PostgreSQL, the file in a table of its own."""
+    with psycopg.connect(place.url) as connection, connection.cursor() as cursor:
+        connection.execute("set work_mem = '512MB'")
+        connection.execute("create temporary table lines (line text)")
+        with cursor.copy("copy lines from stdin") as copy, _path(place).open("rb") as file:
+            while block := file.read(1 << 18):
+                copy.write(block)
+        connection.execute("create temporary table theirs as select decode(line, 'hex') as cid from lines")
+        connection.execute("analyze theirs")
+        ours = f"({_CIDS})"
+        counts = [
+            cursor.execute(
+                f"select count(*) from {one} a where not exists (select from {other} b where b.cid = a.cid)".encode()
+            ).fetchall()[0][0]
+            for one, other in ((ours, "theirs"), ("theirs", ours))
+        ]
+    _check(place, *counts)
 
 
 def python_dict(place: Place) -> None:

@@ -20,9 +20,11 @@ from vsync_dagster.local_db.cid_rows import CidBlock, active_rows
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.errors import DatabaseError
 
-# 16 MiB of table: about 60,000 rows, and 3 MB of ids and CIDs. A page holds 291 rows at most: never more than 30 MB.
-RANGE_PAGES = 2_048
+# 4 MiB of table: about 15,000 rows, and 800 kB of ids and CIDs. A page holds 291 rows at most: never more than 8 MB.
+RANGE_PAGES = 512
 _READERS = 2
+# Ranges asked for before they are needed: with fewer, a reader waits when we are kept from working.
+_AHEAD = 6
 
 # Where a tenth of the rows are the participant's, some of them are on almost every page, and an index spares none.
 _SHARE = 0.1
@@ -99,8 +101,8 @@ def read(
 ) -> Iterator[CidBlock]:
     """Yield all ACTIVE rows of a participant, in the snapshot of the connection's transaction, in the table's order.
 
-    At most three ranges are in memory. `conn` is to hold a lock on `entries`, so that no row moves to another page, and
-    afterwards plans without indexes until the end of its transaction.
+    At most `_AHEAD` ranges and one are in memory. `conn` is to hold a lock on `entries`, so that no row moves to
+    another page, and afterwards plans without indexes until the end of its transaction.
 
     Raises:
         DatabaseError: the bytes are not those of the rows counted with them, or a row has no key type.
@@ -135,7 +137,7 @@ def _in_order(readers: Sequence[Connection], queries: Sequence[Composed]) -> Gen
         stack.callback(lambda: [future.cancel() for future in waiting])
         for query, reader, worker in zip(queries, cycle(readers), cycle(workers), strict=False):
             waiting.append(worker.submit(_fetch, reader, query))
-            if len(waiting) > len(readers):
+            if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

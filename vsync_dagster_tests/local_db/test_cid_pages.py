@@ -115,6 +115,20 @@ def by_page(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
     return database
 
 
+def test_both_readers_see_the_one_snapshot(by_page: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is committed between the snapshot and the second connection is in neither half."""
+
+    def changed(conn: Connection, ispb: str) -> Figures:
+        with by_page.connect() as other:
+            other.execute("update entries set cid = sha256(cid)")
+            insert_all(other, [make_entry(n) for n in range(1000, 1400)])
+        return figures(conn, ispb)
+
+    monkeypatch.setattr(cid_pages, "figures", changed)
+    facts = read_snapshot(by_page, ISPB)
+    assert facts.key_types["CPF"] == (400, vsync(make_entry(n).cid() for n in range(400)))
+
+
 def test_rows_beyond_the_pages_that_were_known_of_are_read(by_page: Database) -> None:
     with by_page.connect() as conn:
         ranges = page_ranges(Figures(2, 1, 1))
