@@ -53,7 +53,8 @@ def main(events: int, participants: int) -> None:
 def _check(url: str, topic: str, events: int, participants: int) -> None:
     client = pulsar.Client(url, logger=pulsar.ConsoleLogger(pulsar.LoggerLevel.Error))
     consumer = client.subscribe(topic, "backlog", initial_position=pulsar.InitialPosition.Earliest)
-    expected, ids = list(range(participants)), set()
+    expected = list(range(participants))
+    ids: set[str] = set()
     try:
         while len(ids) < events:
             message = consumer.receive(10_000)
