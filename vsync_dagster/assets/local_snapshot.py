@@ -8,6 +8,7 @@ import dagster as dg
 
 from vsync_dagster.assets.common import asset_of_sync, partition_of
 from vsync_dagster.local_db.database import Database, retry_transient
+from vsync_dagster.local_db.key_table.check import require_same_table
 from vsync_dagster.local_db.snapshot import read_snapshot
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.status import SyncType
@@ -41,6 +42,7 @@ def local_snapshot(
     partition, database, store = partition_of(context), local_database.database(), snapshots.store()
     local_database.cipher()  # that there is one is known before anything is begun
     write_spooled(environment().home, database)
+    database.retrying(require_same_table)
 
     ours = None if settings.type is SyncType.FULL else carry_from_verified(database, partition.ispb)
     if ours is not None:

@@ -10,6 +10,7 @@ from vsync_dagster.cli.console import console
 from vsync_dagster.cli.data import migrate, participants, reports
 from vsync_dagster.cli.demo import demo, dev
 from vsync_dagster.cli.export import export
+from vsync_dagster.cli.key_table import key_table
 from vsync_dagster.cli.keys import keys
 from vsync_dagster.cli.metrics import metrics
 from vsync_dagster.cli.outbox import outbox
@@ -71,6 +72,7 @@ for command in (
     dev,
     migrate,
     roles,
+    key_table,
     keys,
     participants,
     sync,

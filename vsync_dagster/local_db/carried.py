@@ -16,16 +16,15 @@ from vsync_dagster.local_db import review
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.entries import KeyTypeSet
 from vsync_dagster.local_db.errors import DatabaseError
+from vsync_dagster.local_db.key_table.triggers import LEDGER_TRIGGERS
 from vsync_dagster.local_db.ledger import cluster_id
 from vsync_dagster.local_db.snapshot import SCHEMA, LocalSnapshotFacts, moment
 from vsync_dagster.reconcile.vsync import xor
 
-_TRIGGERS = ("record_deleted_cids", "record_inserted_cids", "record_truncated_cids", "record_updated_cids")
-
 # A = ALWAYS; every other state lets some road into the table leave the log behind.
 _WATCHED = """
 select count(*) from pg_trigger
-where tgrelid = 'entries'::regclass and tgname = any(%(names)s) and tgenabled = 'A'
+where tgrelid = keys_kept_in() and tgname = any(%(names)s) and tgenabled = 'A'
 """
 
 _FROM_THE_FUTURE = "select pg_snapshot_xmax(%(snapshot)s::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())"
@@ -99,8 +98,8 @@ def carry_forward(database: Database, ispb: str, baselines: Mapping[str, Baselin
 def _check_usable(conn: Connection, ispb: str, baselines: Mapping[str, Baseline], cluster: str) -> None:
     if any(baseline.cluster != cluster for baseline in baselines.values()):
         raise LedgerUnusableError("this is another PostgreSQL cluster, or a restored one")
-    if _one(conn, _WATCHED, {"names": list(_TRIGGERS)}) != len(_TRIGGERS):
-        raise LedgerUnusableError("not all of the triggers that write the ledger are in force on entries")
+    if _one(conn, _WATCHED, {"names": list(LEDGER_TRIGGERS)}) != len(LEDGER_TRIGGERS):
+        raise LedgerUnusableError("not all of the triggers that write the ledger are in force on the key table")
     for snapshot in {baseline.local_snapshot for baseline in baselines.values()}:
         if _one(conn, _FROM_THE_FUTURE, {"snapshot": snapshot}):
             raise LedgerUnusableError("the last verification is of a later transaction than this database has seen")

@@ -8,6 +8,7 @@ APPLICATION = "vsync_application"
 COMPLIANCE = "vsync_compliance"
 AUDITOR = "vsync_auditor"
 RETENTION = "vsync_retention"
+ALL = (APPLICATION, COMPLIANCE, AUDITOR, RETENTION)
 
 _HELD = """
 select rolname from pg_roles where rolname = any(%s) and pg_has_role(session_user, oid, 'usage')
@@ -31,5 +32,4 @@ def apply(conn: Connection) -> None:
 
 def held(conn: Connection) -> frozenset[str]:
     """Return which of the roles were granted to the connection's login; to a superuser, who has all rights, none."""
-    names = [APPLICATION, COMPLIANCE, AUDITOR, RETENTION]
-    return frozenset(name for (name,) in conn.execute(_HELD, [names]))
+    return frozenset(name for (name,) in conn.execute(_HELD, [list(ALL)]))

@@ -39,6 +39,7 @@ revoke all on
     evidence_chains,
     fix_details,
     fixes,
+    key_table,
     looked_up_entries,
     manual_review_queue,
     mass_changes,
@@ -80,7 +81,7 @@ grant select, insert, update (published_at, attempts, last_error) on outbox to v
 grant select, insert, update on cid_files, dict_budgets, sync_leases, sync_state to vsync_application;
 grant select, insert, update (name, via, enabled) on participants to vsync_application;
 grant select, insert, update on alert_deliveries, alert_targets, alerts to vsync_application;
-grant select on schema_migrations to vsync_application;
+grant select on key_table, schema_migrations to vsync_application;
 
 -- Dagster makes and changes its own tables.
 grant usage, create on schema dagster to vsync_application;
@@ -122,6 +123,7 @@ grant select on
     dict_calls,
     evidence_chains,
     fixes,
+    key_table,
     mass_changes,
     outbox,
     participants,

@@ -27,6 +27,7 @@ TABLES = {
     "evidence_chains",
     "fix_details",
     "fixes",
+    "key_table",
     "looked_up_entries",
     "manual_review_queue",
     "mass_changes",

@@ -1,0 +1,138 @@
+"""Puts a participant's key table in the place of `entries`, and takes it out again, each in one transaction."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.sql import Composed
+
+from vsync_dagster.local_db.database import Connection
+from vsync_dagster.local_db.key_table import catalog, script
+from vsync_dagster.local_db.key_table.mapping import KeyMapping, KeyMappingError
+from vsync_dagster.local_db.key_table.script import Attached, Script
+from vsync_dagster.local_db.key_table.view import INDEX_PREFIX, EntriesView
+from vsync_dagster.local_db.roles import ALL as ROLES
+from vsync_dagster.reconcile.errors import PermanentError, RefusedError
+
+_ATTACHED = "select schema_name, table_name from key_table"
+_INDEXES = """
+select c.relname::text from pg_index i join pg_class c on c.oid = i.indexrelid
+where i.indrelid = keys_kept_in() and starts_with(c.relname::text, %s)
+"""
+_OWNER = "select pg_get_userbyid(relowner), current_user::text from pg_class where oid = 'schema_migrations'::regclass"
+_ROLES = "select rolname::text from pg_roles where rolname = any(%s) order by rolname"
+_AT_WORK = "select count(*) from sync_leases where expires_at > clock_timestamp()"
+_KEPT_IN = """
+select n.nspname::text, c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.oid = keys_kept_in()
+"""
+_UNKNOWN_STATUS = """
+select count(distinct status) from entries where status not in ('ACTIVE', 'PENDING', 'DELETED')
+"""
+
+
+def plan_attaching(conn: Connection, mapping: KeyMapping) -> list[Composed]:
+    """Return what `attach` would run.
+
+    Raises:
+        KeyMappingError: the mapping does not fit the table, or there is none of that name.
+        RefusedError: our own table holds keys.
+    """
+    attached = attached_table(conn)
+    if attached is None and _one(conn, "select exists (select from entries)"):
+        raise RefusedError("the table entries holds keys: it can give way to another table only as long as it is empty")
+    owner, login = conn.execute(_OWNER).fetchone() or ("", "")
+    roles = tuple(name for (name,) in conn.execute(_ROLES, [list(ROLES)]))
+    return Script(view_of(conn, mapping), owner, login, roles, attached).attach()
+
+
+def view_of(conn: Connection, mapping: KeyMapping) -> EntriesView:
+    """Return the view of the table that a mapping names.
+
+    Raises:
+        KeyMappingError: the mapping does not fit the table, or there is none of that name.
+    """
+    return EntriesView(mapping, catalog.read(conn, mapping))
+
+
+def attach(conn: Connection, mapping: KeyMapping) -> None:
+    """Have `entries` be a view of the participant's table, in the caller's transaction; again with a changed mapping.
+
+    Writes to the table wait meanwhile, reads do not. The ledger is told what comes into the participant's sets by this,
+    and what goes.
+
+    Raises:
+        KeyMappingError: the mapping does not fit the table, or the rows in it.
+        RefusedError: our own table holds keys, or a sync is at work.
+        PermanentError: the login owns not both.
+    """
+    with _told(mapping):
+        _run(conn, plan_attaching(conn, mapping))
+        unknown = _one(conn, _UNKNOWN_STATUS)
+    if unknown:
+        raise KeyMappingError(
+            f"{mapping.column_of('status')} of {mapping} has {unknown} values that are not ACTIVE, PENDING or DELETED: "
+            "[words.status] says what each of them means"
+        )
+
+
+def plan_detaching(conn: Connection) -> list[Composed]:
+    """Return what `detach` would run.
+
+    Raises:
+        PermanentError: no table is attached.
+    """
+    attached = attached_table(conn)
+    if attached is None:
+        raise PermanentError("no table is attached: the keys are in the table entries of VSYNC itself")
+    return script.detach(attached)
+
+
+def detach(conn: Connection) -> None:
+    """Have `entries` be our own table again, empty as it was. The participant's keeps all its rows.
+
+    Raises:
+        PermanentError: no table is attached.
+        RefusedError: a sync is at work.
+    """
+    _run(conn, plan_detaching(conn))
+
+
+def attached_table(conn: Connection) -> Attached | None:
+    """Return the table that `entries` shows, if it is another than our own."""
+    if conn.execute(_ATTACHED).fetchone() is None:
+        return None
+    schema, table = conn.execute(_KEPT_IN).fetchone() or ("", "")
+    indexes = conn.execute(_INDEXES, [INDEX_PREFIX])
+    return Attached((schema, table), frozenset(name for (name,) in indexes))
+
+
+def _run(conn: Connection, statements: Sequence[Composed]) -> None:
+    first, *rest = statements
+    conn.execute(first)  # from here on no sync can begin
+    if _one(conn, _AT_WORK):
+        raise RefusedError("a sync is at work: try again when it has ended")
+    for statement in rest:
+        conn.execute(statement)
+
+
+@contextmanager
+def _told(mapping: KeyMapping) -> Iterator[None]:
+    """Say in the words of the mapping what the database refuses."""
+    try:
+        yield
+    except psycopg.errors.UniqueViolation as error:
+        what = "key" if "active_key" in (error.diag.constraint_name or "") else "CID or entry id"
+        raise KeyMappingError(
+            f"two rows of {mapping} hold the same {what}: no two that are active may, or a VSync cannot be believed"
+        ) from None
+    except psycopg.errors.InsufficientPrivilege:
+        raise PermanentError(
+            f"this login may not attach {mapping}: it takes a superuser, or a member of both the role that owns "
+            "VSYNC's tables and the one that owns that table"
+        ) from None
+
+
+def _one(conn: Connection, query: str) -> object:
+    row = conn.execute(query.encode()).fetchone()
+    return None if row is None else row[0]
