@@ -101,6 +101,7 @@ grant select on
     outbox,
     participants,
     review_trail,
+    sync_lease_history,
     sync_reports,
     sync_state
 to vsync_compliance;

@@ -9,10 +9,12 @@ import polars as pl
 import pytest
 
 from vsync_dagster.audit.files import write_tables
-from vsync_dagster.local_db import audit, roles
+from vsync_dagster.local_db import audit, fixes, leases, roles
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.fixes import FixRecord
+from vsync_dagster.local_db.leases import Fence
 from vsync_dagster_tests.audit.conftest import FIRST_DAY, FIXED, HELD, HOSTILE, period
-from vsync_dagster_tests.local_db.parts import OTHER_ISPB
+from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB
 from vsync_dagster_tests.logins import login_with
 
 
@@ -45,6 +47,18 @@ def test_only_the_days_and_the_participant_asked_for_are_read(evidence: Database
     assert len(tables["calls"]) == len(tables["review_steps"]) == len(tables["fixes"]) == 0
     assert len(read(evidence, period(ispb=OTHER_ISPB))["reports"]) == 1
     assert all(frame.is_empty() for frame in read(evidence, period(ispb="00000000")).values())
+
+
+@pytest.mark.parametrize("role", [roles.AUDITOR, roles.COMPLIANCE])
+def test_the_repairs_of_a_run_that_was_killed_are_read_too(evidence: Database, role: str) -> None:
+    record = FixRecord(fixes.UPDATE, "CPF", None, b"\x02" * 32, fixes.APPLIED, None)
+    with evidence.connect() as conn:
+        assert leases.acquire(conn, Fence(ISPB, "run-killed"), "a-host", 0)
+        fixes.record(conn, "run-killed", ISPB, [record])
+    with login_with(evidence, role) as login:
+        assert read(login, period())["fixes"]["run_id"].to_list() == ["run-9", "run-killed"]
+        yesterday = period(FIRST_DAY, FIRST_DAY)
+        assert "run-killed" not in read(login, yesterday)["fixes"]["run_id"].to_list()
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

@@ -133,6 +133,9 @@ def test_the_roles_log_in_nowhere_and_own_nothing(database: Database) -> None:
         "set session_replication_role = replica",
         "update schema_migrations set version = 0",
         "select review_show_key(id) from manual_review_queue",
+        "select review_decide(id, 'CONFIRM_DELETION', 'x', null, null) from manual_review_queue",
+        "select review_approve(id, 'x') from manual_review_queue",
+        "select review_reject(id, 'x') from manual_review_queue",
     ],
 )
 def test_what_the_application_may_not_do(application: Database, statement: str) -> None:
