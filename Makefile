@@ -37,8 +37,9 @@ bench-peers: install ## Make .venv-peers with the tools for comparing tables tha
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip --quiet --disable-pip-version-check install adbc-driver-postgresql datacompy pyarrow "reladiff[postgresql]"
 
-screenshots: install ## Write the pictures of the console in docs/images, with Debian's chromium
-	$(BIN)/pytest vsync_dagster_tests/console/test_screenshots.py --write-screenshots $(PYTEST_ARGS)
+screenshots: install ## Write the pictures of the console and of Dagster's UI in docs/images, with Debian's chromium
+	$(BIN)/pytest vsync_dagster_tests/console/test_screenshots.py vsync_dagster_tests/daemon/test_in_chromium.py \
+		--write-screenshots $(PYTEST_ARGS)
 
 check: lint types arrows ## Run every check that needs no server
 

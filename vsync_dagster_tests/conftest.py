@@ -24,7 +24,7 @@ SERVER_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_write
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what `make reliability` and `make screenshots` ask for."""
     parser.addoption("--write-reliability", action="store_true", help="write docs/reliability.md's table of faults")
-    parser.addoption("--write-screenshots", action="store_true", help="write docs/images/console-*.png")
+    parser.addoption("--write-screenshots", action="store_true", help="write docs/images/*.png")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
