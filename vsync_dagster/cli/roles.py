@@ -19,7 +19,10 @@ def apply() -> None:
     """Make the roles and set their rights, as the owner of the tables; again after each `vsync migrate`."""
     with database().connect() as connection:
         database_roles.apply(connection)
-    click.echo("the roles vsync_application, vsync_compliance, vsync_auditor and vsync_retention are up to date")
+    click.echo(
+        "the roles vsync_application, vsync_compliance, vsync_auditor, vsync_retention and vsync_monitoring are up to"
+        " date"
+    )
 
 
 @roles.command()

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import time
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -72,7 +73,7 @@ def sync(
         since=since.isoformat() if since else None,
         dry_run=dry_run,
         allow_mass_change=allow_mass_change,
-        allowed_by=getpass.getuser() if allow_mass_change else None,
+        allowed_by=who() if allow_mass_change else None,
         reason=reason,
     )
     worst = 0
@@ -134,3 +135,11 @@ def _verdict_json(ours: LocalSet, verdict: Verdict) -> dict[str, object]:
         "under_review": len(ours.under_review),
         "answered_at": verdict.answered_at.isoformat(),
     }
+
+
+def who() -> str:
+    """Return who runs the command, on this machine; in a container a user may have a number and no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

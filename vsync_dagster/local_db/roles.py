@@ -8,7 +8,8 @@ APPLICATION = "vsync_application"
 COMPLIANCE = "vsync_compliance"
 AUDITOR = "vsync_auditor"
 RETENTION = "vsync_retention"
-ALL = (APPLICATION, COMPLIANCE, AUDITOR, RETENTION)
+MONITORING = "vsync_monitoring"
+ALL = (APPLICATION, COMPLIANCE, AUDITOR, RETENTION, MONITORING)
 
 _HELD = """
 select rolname from pg_roles where rolname = any(%s) and pg_has_role(session_user, oid, 'usage')

@@ -9,7 +9,9 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['vsync_application', 'vsync_compliance', 'vsync_auditor', 'vsync_retention'] loop
+    foreach name in array
+        array['vsync_application', 'vsync_compliance', 'vsync_auditor', 'vsync_retention', 'vsync_monitoring']
+    loop
         begin
             if not exists (select from pg_roles where rolname = name) then
                 execute format('create role %I nologin', name);
@@ -24,7 +26,8 @@ begin
 end
 $$;
 
-grant usage on schema public to vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
+grant usage on schema public
+to vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring;
 
 -- What stands below is all that the roles may do, whatever an earlier version of this file has granted.
 revoke all on
@@ -52,13 +55,13 @@ revoke all on
     sync_leases,
     sync_reports,
     sync_state
-from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
+from vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring;
 revoke all on function
     review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text),
     review_show_key(uuid), run_evidence(text), run_evidence(text, bigint), review_item_digest(uuid),
     delete_due_reports(int), delete_due_steps(int), delete_due_items(int), delete_due_calls(int),
     delete_expired_lookups(int), delete_published_events(int, interval), retention_due(interval)
-from vsync_application, vsync_compliance, vsync_auditor, vsync_retention;
+from vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring;
 
 
 -- vsync_application: the sync. Deletes no key; changes and deletes no report and no row of a trail.
@@ -161,3 +164,19 @@ grant execute on function
     delete_expired_lookups(int), delete_published_events(int, interval), retention_due(interval)
 to vsync_retention;
 grant select on retention_log to vsync_retention;
+
+
+-- vsync_monitoring: `vsync metrics`. Counts and times; no key, no report's text, no call.
+
+grant select (participant_ispb, enabled, created_at) on participants to vsync_monitoring;
+grant select (
+    participant_ispb, status, duration_ms, sync_timestamp, dry_run, discrepancies, missing_bacen, fixes_failed,
+    entries_created, entries_updated, entries_deleted
+) on sync_reports to vsync_monitoring;
+-- How many CIDs were left out of an OK is counted from the CIDs.
+grant select (participant_ispb, key_type, answered_at, verified_at, true_ok_at, excluded_cids) on sync_state
+to vsync_monitoring;
+grant select (participant_ispb, status, ask_again_on, created_at) on manual_review_queue to vsync_monitoring;
+grant select (id, created_at, published_at) on outbox to vsync_monitoring;
+grant select (id, severity, resolved_at) on alerts to vsync_monitoring;
+grant select on dict_budgets to vsync_monitoring;

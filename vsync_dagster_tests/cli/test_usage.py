@@ -5,6 +5,7 @@ import re
 import pytest
 
 from vsync_dagster.cli.app import main
+from vsync_dagster.cli.sync import who
 from vsync_dagster_tests.cli.conftest import Command
 
 COMMANDS = [
@@ -114,3 +115,12 @@ def test_an_error_that_nobody_foresaw_is_one_line_without_its_text(
         r"vsync: unexpected ValueError in stumble \(test_usage\.py, line \d+\); please report this\n",
         capsys.readouterr().err,
     )
+
+
+def test_who_allows_a_mass_change_is_told_by_number_where_there_is_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4_040_404)
+    assert who() == "uid 4040404"
+    monkeypatch.setenv("LOGNAME", "ana")
+    assert who() == "ana"

@@ -94,7 +94,7 @@ def wait_until_a_password_is_asked_for(name: str, port: int) -> None:
     pytest.fail("it lets everybody in")
 
 
-@pytest.mark.parametrize("role", [roles.APPLICATION, roles.RETENTION])
+@pytest.mark.parametrize("role", [roles.APPLICATION, roles.RETENTION, roles.MONITORING])
 def test_other_roles_are_not_for_people(app: Starlette, database: Database, role: str) -> None:
     with credentials(database, role) as known:
         answer = Person(app, known.name, known.password).log_in()

@@ -5,17 +5,18 @@ from uuid import UUID
 
 import pytest
 
-from vsync_dagster.local_db import fix_details, fixes, reports, review, roles
+from vsync_dagster.local_db import fix_details, fixes, participants, reports, review, roles
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster.local_db.fix_details import FixDetail
 from vsync_dagster.local_db.fixes import FixRecord
+from vsync_dagster.local_db.metrics import read_figures
 from vsync_dagster.local_db.review import ReviewItem
 from vsync_dagster_tests.local_db.parts import CIPHER, ISPB, RUN, insert, make_entry, rows, value
 from vsync_dagster_tests.local_db.test_reports import REPORT
 from vsync_dagster_tests.logins import login_with
 
-ALL = (roles.APPLICATION, roles.COMPLIANCE, roles.AUDITOR, roles.RETENTION)
+ALL = (roles.APPLICATION, roles.COMPLIANCE, roles.AUDITOR, roles.RETENTION, roles.MONITORING)
 ENTRY = make_entry(1)
 
 _GRANTS = """
@@ -222,6 +223,48 @@ def test_retention_begins_with_nothing(filled: Database) -> None:
     with login_with(filled, roles.RETENTION) as login:
         assert_refused(login, "delete from entries")
         assert_refused(login, "select * from entries")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select count(*) from entries",
+        "select cid from cid_events",
+        "select key from manual_review_queue",
+        "select masked_key from manual_review_queue",
+        "select cid from manual_review_queue",
+        "select error_message from sync_reports",
+        "select run_id from sync_reports",
+        "select verified_vsync from sync_state",
+        "select payload from outbox",
+        "select text from alerts",
+        "select name from participants",
+        "select * from dict_calls",
+        "select * from fixes",
+        "select * from looked_up_entries",
+        "select * from dagster.runs",
+        "select review_show_key(gen_random_uuid())",
+        "update alerts set resolved_at = now()",
+        "update sync_state set answered_at = now()",
+        "update dict_budgets set tokens = 0",
+        "update participants set enabled = false",
+        "delete from sync_reports",
+        "insert into participants (participant_ispb) values ('87654321')",
+    ],
+)
+def test_what_monitoring_may_not_do(filled: Database, statement: str) -> None:
+    with login_with(filled, roles.MONITORING) as login:
+        assert_refused(login, statement)
+
+
+def test_monitoring_reads_all_metrics(filled: Database) -> None:
+    with filled.connect() as conn:
+        participants.add(conn, ISPB)
+    with login_with(filled, roles.MONITORING) as login:
+        figures = read_figures(login, [60.0])
+    assert [sync.ispb for sync in figures.last_syncs] == ([] if REPORT.dry_run else [ISPB])
+    assert {clock.ispb for clock in figures.clocks} == {ISPB}
+    assert [queue.waiting for queue in figures.review_queues] == [1]
 
 
 @pytest.mark.parametrize("role", ALL)
