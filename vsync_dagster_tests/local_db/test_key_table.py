@@ -188,6 +188,26 @@ def test_a_row_without_a_cid_is_in_no_set_until_dict_completes_it(conn: Connecti
     assert value(conn, "select count(*) from entries where status = 'ACTIVE'") == 1
 
 
+@pytest.mark.parametrize(
+    ("request_id", "cid", "status"),
+    [
+        (A_REQUEST, "a" * 64, "ACTIVE"),
+        (A_REQUEST.replace("-", "").upper(), "A1" * 32, "ACTIVE"),
+        (A_REQUEST, "g" + "a" * 63, "PENDING"),
+        (A_REQUEST, "a" * 63, "PENDING"),
+        (A_REQUEST, "", "PENDING"),
+        (A_REQUEST[:-1], "a" * 64, "PENDING"),
+        (A_REQUEST[:-1] + "g", "a" * 64, "PENDING"),
+        ("-" * 36, "a" * 64, "PENDING"),
+    ],
+)
+def test_text_that_is_no_cid_or_no_request_id_is_none(conn: Connection, request_id: str, cid: str, status: str) -> None:
+    conn.execute(THEIR_KEY, ["+551190000", request_id, cid, 1])
+    [(read, *held)] = rows(conn, "select status, request_id, cid from entries")
+    assert read == status
+    assert (None not in held) == (status == "ACTIVE")
+
+
 def test_their_own_writes_are_told_to_the_ledger(conn: Connection) -> None:
     cid, other = entry(1).cid().hex(), entry(2).cid().hex()
     conn.execute(THEIR_KEY, ["+551190001", A_REQUEST, cid.upper(), 1])
