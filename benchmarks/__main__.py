@@ -20,9 +20,11 @@ from vsync_dagster.embedded.postgres import embedded_postgres
 
 CASES = (
     *("compare", "difference", "cid_file", "cid_sets", "vsyncs", "integrity", "fixes"),
-    *("look_ups", "incremental", "incremental_changes", "full_sync", "peers"),
+    *("look_ups", "incremental", "incremental_changes", "full_sync", "small_participants", "peers"),
 )
-_TABLE_CASES = {*CASES} - {"difference", "cid_file", "cid_sets"}
+# Those that need a PostgreSQL, and those that need its table too.
+_DATABASE_CASES = {*CASES} - {"difference", "cid_file", "cid_sets"}
+_TABLE_CASES = {"compare", "vsyncs", "integrity", "full_sync", "peers"}
 _PACKAGES = ("numpy", "polars", "duckdb", "pyarrow", "adbc-driver-postgresql", "psycopg")
 # Nothing here has to survive a crash, so no side waits for the disk.
 _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "256MB"}
@@ -59,9 +61,10 @@ def main(keys: int, rounds: int, cases: tuple[str, ...], output: Path, page: Pat
         raise click.UsageError("the case peers needs `make bench-peers` first")
     # Where PostgreSQL, as root another user, may enter.
     with tempfile.TemporaryDirectory(prefix="vsync-bench-") as folder:
-        if database_url is None and _TABLE_CASES & {*chosen}:
+        if database_url is None and _DATABASE_CASES & {*chosen}:
             with embedded_postgres(Path(folder), keep=False, settings=_SETTINGS) as url:
-                make_table(url, keys)
+                if _TABLE_CASES & {*chosen}:
+                    make_table(url, keys)
                 results = _results(chosen, Place(folder, url, keys), rounds)
         else:
             results = _results(chosen, Place(folder, database_url or "", keys), rounds)

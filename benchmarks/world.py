@@ -5,7 +5,7 @@ import base64
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -23,11 +23,14 @@ from vsync_dagster.environment import Environment
 from vsync_dagster.launch import Launcher
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.migrate import migrate
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.entry import Entry
 from vsync_dagster.resources import SyncSettings
 from vsync_dagster.simulator.buckets import DOCUMENTED, Limit
 from vsync_dagster.simulator.certificates import Certificates
+from vsync_dagster.simulator.local_base import seed_local
+from vsync_dagster.simulator.population import generate
 from vsync_dagster.simulator.server import running_simulator
 from vsync_dagster.simulator.settings import Settings
 from vsync_dagster.simulator.state import DictState
@@ -76,15 +79,38 @@ class World:
 
 def world(place: Place, keys: int) -> World:
     """Return the participant of so many keys: made by the first that asks, and synced in full once."""
-    folder = Path(place.folder) / f"world-{keys}"
-    database = Database(urlsplit(place.url)._replace(path=f"/{_PREFIX}{keys}").geturl())
-    is_new = not folder.exists()
-    folder.mkdir(exist_ok=True)
-    if is_new:
-        _create(place.url, keys)
+
+    def fill(database: Database, directory: DictState) -> None:
         make_table(database.url, keys)
         with database.connect() as connection:
             participants.add(connection, ISPB)
+        directory.participants.add(ISPB)
+        directory.bulk_create(map(entry, range(keys)))
+
+    return _world(place, str(keys), keys, fill)
+
+
+def provider(place: Place, ispbs: Sequence[str], keys: int) -> World:
+    """Return participants of so many keys each, in sync; the same certificate serves them all, as a provider's does."""
+
+    def fill(database: Database, directory: DictState) -> None:
+        migrate(database)
+        for ispb in ispbs:
+            directory.participants.add(ispb, via=None if ispb == ISPB else ISPB)
+            entries = list(generate(ispb, keys, 1))
+            directory.bulk_create(entries)
+            with database.connect(bulk=True) as connection:
+                participants.add(connection, ispb, via=None if ispb == ISPB else ISPB)
+                seed_local(connection, entries)
+
+    return _world(place, f"provider_{len(ispbs)}", keys, fill)
+
+
+def _world(place: Place, name: str, keys: int, fill: Callable[[Database, DictState], None]) -> World:
+    folder = Path(place.folder) / f"world-{name}"
+    database = Database(urlsplit(place.url)._replace(path=f"/{_PREFIX}{name}").geturl())
+    is_new = not folder.exists()
+    folder.mkdir(exist_ok=True)
     url = _open.enter_context(simulator(folder))
     directory = _open.enter_context(_state(folder))
     variables = {
@@ -97,8 +123,8 @@ def world(place: Place, keys: int) -> World:
     os.environ.update(variables)
     made = World(keys, database, directory, Environment(variables))
     if is_new:
-        directory.participants.add(ISPB)
-        directory.bulk_create(map(entry, range(keys)))
+        _create(place.url, name)
+        fill(database, directory)
         made.sync("FULL")
     return made
 
@@ -135,6 +161,6 @@ def _state(folder: Path) -> DictState:
     return DictState(folder / "dict.sqlite", now=lambda: datetime.now(UTC))
 
 
-def _create(url: str, keys: int) -> None:
+def _create(url: str, name: str) -> None:
     with psycopg.connect(url, autocommit=True) as server:
-        server.execute(f"create database {_PREFIX}{keys}".encode())
+        server.execute(f"create database {_PREFIX}{name}".encode())

@@ -10,15 +10,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import apprise
 import httpx
 
 from vsync_dagster.environment import Environment
 from vsync_dagster.local_db.alert_targets import Message
 from vsync_dagster.local_db.alerts import Severity
 from vsync_dagster.reconcile.errors import EnvironmentVariableError, TransientError
+
+if TYPE_CHECKING:
+    import apprise
 
 # Not `disabled`, which every later configuration of logging takes back, such as Dagster's.
 logging.getLogger("apprise").addFilter(lambda _: False)
@@ -29,10 +31,11 @@ _TIMEOUT_S = 10.0
 # Alertmanager takes an alert for resolved that it has not heard of for so long: longer than a deployment takes.
 _ALERTMANAGER_VALID = timedelta(minutes=15)
 _ALERTMANAGER_REPEAT = timedelta(minutes=1)
-_NOTIFY_TYPES: Mapping[Severity, apprise.NotifyType] = {
-    Severity.INFO: apprise.NotifyType.INFO,
-    Severity.WARNING: apprise.NotifyType.WARNING,
-    Severity.CRITICAL: apprise.NotifyType.FAILURE,
+# By the words that are the values of apprise's NotifyType.
+_NOTIFY_TYPES: Mapping[Severity, str] = {
+    Severity.INFO: "info",
+    Severity.WARNING: "warning",
+    Severity.CRITICAL: "failure",
 }
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 
@@ -72,13 +75,13 @@ class AppriseTarget:
     name: str
     minimum: Severity
     repeat: timedelta
-    _service: apprise.Apprise = field(repr=False)
+    _service: "apprise.Apprise" = field(repr=False)
     batch: int = 1
 
     def tell(self, messages: Sequence[Message]) -> None:
         """Tell the messages, one notification each."""
         for message in messages:
-            kind = apprise.NotifyType.SUCCESS if message.is_recovery else _NOTIFY_TYPES[message.raised.alert.severity]
+            kind = "success" if message.is_recovery else _NOTIFY_TYPES[message.raised.alert.severity]
             if not self._service.notify(body=_body(message), title=_title(message), notify_type=kind):
                 raise TargetError(self.name, "NotTaken")
 
@@ -125,6 +128,9 @@ def read_targets(variables: Environment) -> list[Target]:
 
 
 def _apprise_target(number: int, severity: str, url: str, repeat: timedelta) -> Target:
+    # Only a process that tells alerts waits for its import, which is a tenth of that of all else.
+    import apprise
+
     service = apprise.Apprise()
     if severity not in set(Severity) or not service.add(url):
         raise EnvironmentVariableError(
