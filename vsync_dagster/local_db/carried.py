@@ -11,13 +11,14 @@ from datetime import datetime
 from typing import LiteralString
 
 from psycopg import IsolationLevel
+from psycopg.sql import SQL, Composed
 
 from vsync_dagster.local_db import review
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.entries import KeyTypeSet
 from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster.local_db.key_table.triggers import LEDGER_TRIGGERS
-from vsync_dagster.local_db.ledger import cluster_id
+from vsync_dagster.local_db.ledger import UNSEEN, cluster_id
 from vsync_dagster.local_db.snapshot import SCHEMA, LocalSnapshotFacts, moment
 from vsync_dagster.reconcile.vsync import xor
 
@@ -29,24 +30,22 @@ where tgrelid = keys_kept_in() and tgname = any(%(names)s) and tgenabled = 'A'
 
 _FROM_THE_FUTURE = "select pg_snapshot_xmax(%(snapshot)s::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())"
 
-_OTHER_KEY_TYPES = """
+_OTHER_KEY_TYPES = SQL("""
 select exists (
     select from cid_events
     where participant_ispb = %(ispb)s and not key_type = any(%(known)s)
-        and xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
-        and not pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)
+        and {unseen}
 )
-"""
+""").format(unseen=UNSEEN)
 
-_SINCE = """
+_SINCE = SQL("""
 select
     count(*) filter (where event_type = 'ADDED') - count(*) filter (where event_type = 'REMOVED'),
     coalesce(bit_xor(('x' || encode(cid, 'hex'))::bit(256)), 0::bit(256))::text
 from cid_events
 where participant_ispb = %(ispb)s and key_type = %(key_type)s
-    and xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
-    and not pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)
-"""
+    and {unseen}
+""").format(unseen=UNSEEN)
 
 
 class LedgerUnusableError(DatabaseError):
@@ -119,6 +118,6 @@ def _carried(conn: Connection, ispb: str, key_type: str, baseline: Baseline) -> 
     return KeyTypeSet(baseline.held.entries + more, xor(baseline.held.vsync, changed))
 
 
-def _one(conn: Connection, query: LiteralString, parameters: Mapping[str, object]) -> object:
+def _one(conn: Connection, query: LiteralString | Composed, parameters: Mapping[str, object]) -> object:
     row = conn.execute(query, parameters).fetchone()
     return None if row is None else row[0]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from psycopg.rows import class_row
+from psycopg.sql import SQL
 
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.entries import chunks
@@ -14,35 +15,35 @@ from vsync_dagster.local_db.entries import chunks
 # One statement for a million CIDs would run into the time limit of a statement.
 _CHUNK = 10_000
 
-_EVENTS_SINCE = """
+UNSEEN = SQL(
+    "xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot) and not pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)"
+)
+"""The condition that the snapshot of a query's parameters did not see an event; the first half of it has an index."""
+
+_EVENTS_SINCE = SQL("""
 select event_type, cid, entry_id, occurred_at
 from cid_events
 where participant_ispb = %(ispb)s and key_type = %(key_type)s
-    and xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
-    and not pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)
+    and {unseen}
 order by event_id
-"""
+""").format(unseen=UNSEEN)
 
-_CHANGED_SINCE = """
+_CHANGED_SINCE = SQL("""
 with recent as (
     select cid, entry_id from cid_events
     where participant_ispb = %(ispb)s and occurred_at >= %(since)s
     union
     select cid, entry_id from cid_events
-    where participant_ispb = %(ispb)s
-        and xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
-        and not pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)
+    where participant_ispb = %(ispb)s and {unseen}
 )
 select cid, entry_id from recent where cid = any(%(cids)s) or entry_id = any(%(entry_ids)s)
-"""
+""").format(unseen=UNSEEN)
 
-_HELD_AT = """
+_HELD_AT = SQL("""
 with since as (
     select distinct on (entry_id, cid) key_type, entry_id, cid, event_type
     from cid_events
-    where participant_ispb = %(ispb)s
-        and xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
-        and not pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)
+    where participant_ispb = %(ispb)s and {unseen}
         and (cid = any(%(cids)s) or entry_id = any(%(entry_ids)s))
     order by entry_id, cid, event_id
 )
@@ -51,7 +52,7 @@ union all
 select key_type, entry_id, cid from entries e
 where participant_ispb = %(ispb)s and status = 'ACTIVE' and (cid = any(%(cids)s) or entry_id = any(%(entry_ids)s))
     and not exists (select from since s where s.entry_id = e.entry_id and s.cid = e.cid)
-"""
+""").format(unseen=UNSEEN)
 
 _CLUSTER = """
 select system_identifier::text || '/' || timeline_id::text
