@@ -19,7 +19,7 @@ from vsync_dagster_tests.world import ISPB, World
 
 pytestmark = needs_chromium
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-GRAPH, PLOTS = {"width": 1700, "height": 560}, {"width": 1200, "height": 1060}
+GRAPH, PLOTS = {"width": 1700, "height": 560}, {"width": 1200, "height": 990}
 KEYS, CREATES, UPDATES = 300, 7, 4
 # The page is Dagster's, and a run begins with a process that imports Dagster.
 PATIENCE_MS = 180_000
