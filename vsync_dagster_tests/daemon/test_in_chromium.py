@@ -25,6 +25,7 @@ KEYS, CREATES, UPDATES = 300, 7, 4
 PATIENCE_MS = 180_000
 
 
+@pytest.mark.long
 def test_a_partition_is_materialized_from_the_ui(world: World, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     writing = pytestconfig.getoption("--write-screenshots")
     folder, days = (IMAGES, 12) if writing else (tmp_path, 2)

@@ -97,6 +97,7 @@ def files(machine: Machine) -> list[Path]:
     return [path for path in machine.disk.rglob("*") if path.suffix in (".parquet", ".json")]
 
 
+@pytest.mark.long
 def test_a_partition_begun_on_one_code_server_is_finished_on_another(world: World, tmp_path: Path) -> None:
     """The daemon is on a third machine, which holds the queue and no code."""
     world.populate(40)
