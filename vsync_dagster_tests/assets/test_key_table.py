@@ -100,7 +100,7 @@ def test_a_reviewed_key_is_deleted_in_their_words(world: World) -> None:
     assert held_in_theirs(world) == world.cids_at_dict()
 
 
-def test_a_row_that_changes_after_it_was_put_up_is_not_deleted(world: World) -> None:
+def test_a_change_of_a_column_without_a_name_here_does_not_withdraw_an_item(world: World) -> None:
     world.populate(20)
     drift(world.directory, None, ISPB, deletes=1)
     world.settle()
@@ -109,7 +109,7 @@ def test_a_row_that_changes_after_it_was_put_up_is_not_deleted(world: World) -> 
         [item] = review.open_items(connection)
     world.sql("update core.pix_keys set cor = 'azul' where id = %s", item.entry_id.int)
     decide = "select review_decide(%s, 'INVESTIGATE', 'why', null, 'me')"
-    assert world.sql(decide, item.id) == [("DONE",)], "what VSYNC has no name for is not what was put up"
+    assert world.sql(decide, item.id) == [("DONE",)], "what VSYNC has no name for is no part of what was put up"
     world.sql("update core.pix_keys set nome = 'Outra' where id = %s", item.entry_id.int)
     assert world.sql(decide, item.id) == [("MOVED",)]
 
