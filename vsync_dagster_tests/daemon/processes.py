@@ -122,6 +122,14 @@ class Machine:
         answer = self.ask(workspace, f"mutation ({declared}) {{ {launches} }}", **variables)
         return [answer[f"launched_{number}"]["backfillId"] for number in range(len(chosen))]
 
+    def shell(self, command: str) -> str:
+        """Have bash run a command line where this machine's workspace lies; return what it prints."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**self._environment(), "PATH": path}
+        done = subprocess.run(["bash", "-c", command], env=environment, cwd=self.disk, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3_000:]
+        return done.stdout
+
     def _environment(self) -> dict[str, str]:
         own = {"DAGSTER_HOME": str(self.disk), "VSYNC_HOME": str(self.disk / "home")}
         return {**os.environ, **NEVER, **own, **self.variables}

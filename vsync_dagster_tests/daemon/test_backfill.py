@@ -1,6 +1,7 @@
 """Backfills as people start them, through Dagster's daemon, queue and code location, on PostgreSQL."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from vsync_dagster.simulator.drift import drift
 from vsync_dagster_tests.daemon.processes import Machine, wait_until
 from vsync_dagster_tests.world import ISPB, World
 
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 KEYS, CREATES, UPDATES = 10, 2, 3
 # The queue looks every five seconds, the backfill daemon every thirty; a process takes seconds to import Dagster.
 PATIENCE_S = 120
@@ -109,17 +111,30 @@ def assert_synced(world: World, instance: dg.DagsterInstance, asked: Sequence[Sy
     assert_one_at_a_time(runs(instance))
 
 
-def test_two_backfills_that_overlap_sync_each_partition_and_apply_nothing_twice(world: World, tmp_path: Path) -> None:
+def documented_command(partitions: Sequence[SyncPartition]) -> str:
+    """Return the command that docs/operations.md gives, for other days and participants."""
+    found = re.search(r"^(dagster job backfill .*\s)\S+'\|'\S+(\)\")$", OPERATIONS.read_text(), re.MULTILINE)
+    assert found is not None
+    days = ",".join({partition.day.isoformat() for partition in partitions})
+    ispbs = ",".join({partition.ispb for partition in partitions})
+    return f"{found[1]}{{{days}}}'|'{{{ispbs}}}{found[2]}"
+
+
+def test_backfills_from_the_ui_and_the_command_line_sync_each_partition_and_apply_nothing_twice(
+    world: World, tmp_path: Path
+) -> None:
     partitions = rectangle(world, participants=2, days=2)
     machine = Machine(tmp_path / "machine")
     with machine.instance() as instance, machine.code_location() as port:
         open_partitions_for(instance, {partition.ispb for partition in partitions})
         workspace = machine.workspace(port)
-        machine.backfill(workspace, partitions, partitions[:1])
+        machine.backfill(workspace, partitions[:1])
+        machine.shell(documented_command(partitions))
         with machine.daemon(workspace) as log:
             wait_for_runs(instance, len(partitions) + 1, log)
 
         assert_synced(world, instance, [*partitions, partitions[0]])
+        assert all("dagster/backfill" in record.dagster_run.tags for record in runs(instance))
 
 
 @pytest.mark.long
