@@ -25,6 +25,7 @@ from vsync_dagster.schedules import daily_sync, weekly_full_sync
 from vsync_dagster.sensors.alert_relay import alert_relay
 from vsync_dagster.sensors.ended_syncs import failed_syncs, succeeded_syncs
 from vsync_dagster.sensors.exceeded_thresholds import exceeded_thresholds
+from vsync_dagster.sensors.lost_syncs import lost_syncs
 from vsync_dagster.sensors.new_participants import new_participants
 from vsync_dagster.sensors.outbox_relay import outbox_relay
 from vsync_dagster.sensors.verification_clock import verification_clock
@@ -41,6 +42,7 @@ def build_definitions(resource_overrides: Mapping[str, object] | None = None) ->
             alert_relay,
             exceeded_thresholds,
             failed_syncs,
+            lost_syncs,
             new_participants,
             outbox_relay,
             succeeded_syncs,

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date, datetime
 
 import click
@@ -13,6 +14,7 @@ from vsync_dagster.cli.options import ISPB, DayType, TimeType, database, environ
 from vsync_dagster.cli.output import print_report, report_json
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.reports import Report
+from vsync_dagster.reconcile.errors import VsyncError
 from vsync_dagster.reconcile.status import Status, SyncType
 from vsync_dagster.sync.connection import connect_dict
 from vsync_dagster.sync.local_sets import read_whole
@@ -80,6 +82,7 @@ def sync(
     for each in [ispb] if ispb else _enabled():
         report = Launcher(variables).sync(SyncPartition(day or today(), each), settings)
         _show(report, as_json)
+        _tell(report)
         worst = max(worst, Status(report.status).exit_code)
     return worst
 
@@ -124,6 +127,19 @@ def _show(report: Report, as_json: bool) -> None:
         click.echo(json.dumps(report_json(report)))
     else:
         print_report(report)
+
+
+def _tell(report: Report) -> None:
+    """Raise or resolve the alert of a failed sync, as sensors do for the runs of a code location."""
+    from vsync_dagster.partitions import SyncPartition
+    from vsync_dagster.sensors.ended_syncs import raise_failed, tell_of_ended
+
+    # Where the database fails nobody can be told; the clocks ring.
+    with suppress(VsyncError):
+        if report.status == Status.FAILED:
+            raise_failed(SyncPartition(report.sync_day, report.participant_ispb), report.run_id, database())
+        else:
+            tell_of_ended(report.run_id, database())
 
 
 def _verdict_json(ours: LocalSet, verdict: Verdict) -> dict[str, object]:

@@ -3,7 +3,7 @@
 Times are PostgreSQL's `clock_timestamp()`: runs are on several machines, whose clocks differ.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +36,10 @@ _HOLDER = """
 select run_id, host, since, expires_at <= clock_timestamp() as expired from sync_leases where participant_ispb = %s
 """
 _HAD_IT = "select from sync_lease_history where run_id = %s"
+_NOT_HELD = """
+select run_id from sync_lease_history as taken where run_id = any(%s)
+    and not exists (select from sync_leases as held where held.run_id = taken.run_id and expires_at > clock_timestamp())
+"""
 _FENCE = "select from sync_leases where participant_ispb = %s and run_id = %s for key share"
 _SHUT_OUT = """
 update sync_leases set token = token + 1, run_id = run_id || ' (reported as killed)', expires_at = clock_timestamp()
@@ -136,6 +140,11 @@ def holder(conn: Connection, ispb: str) -> Holder | None:
     """Return who took the participant's lease last; None where nobody ever did."""
     with conn.cursor(row_factory=class_row(Holder)) as cursor:
         return cursor.execute(_HOLDER, [ispb]).fetchone()
+
+
+def without_lease(conn: Connection, run_ids: Sequence[str]) -> set[str]:
+    """Return those of the runs that once had a lease and do not hold it now: let go, expired, or taken over."""
+    return {run_id for (run_id,) in conn.execute(_NOT_HELD, [list(run_ids)]).fetchall()}
 
 
 def _superseded(fence: Fence, by: Holder | None) -> SupersededRunError:

@@ -4,7 +4,6 @@ from typing import Any
 
 import dagster as dg
 
-from vsync_dagster.environment import Environment
 from vsync_dagster.failure import report_run_failure, started_at
 from vsync_dagster.local_db import alerts, leases, reports
 from vsync_dagster.local_db.alerts import Alert, Severity
@@ -28,22 +27,8 @@ class RunLostError(TransientError):
     description="Raises an alert for a sync that failed, and writes the report of one that could not.",
 )
 def failed_syncs(context: dg.RunFailureSensorContext, local_database: LocalDatabase) -> None:
-    """Once a run; a run whose process died has no report yet and gets its FAILED one here, and no other ever."""
-    run = context.dagster_run
-    if "dagster/partition" not in run.tags:
-        return
-    database, partition = local_database.database(), SyncPartition.parse(run.tags["dagster/partition"])
-    if database.retrying(lambda connection: reports.of_run(connection, run.run_id)) is None:
-        report_run_failure(
-            run_id=run.run_id,
-            partition=partition,
-            settings=_settings(run),
-            started_at=started_at(context.instance, run.run_id),
-            error=RunLostError("the run's process was killed or never began; run it again"),
-            guard=lambda connection: leases.shut_out(connection, run.run_id),
-        )
-    if run.tags.get("dagster/will_retry") != "true":
-        _raise(database, environment(), partition, run.run_id)
+    """Once a run of a code location; `vsync sync` tells of its own by itself."""
+    tell_of_failed(context.instance, context.dagster_run, local_database.database())
 
 
 @dg.run_status_sensor(
@@ -55,17 +40,41 @@ def failed_syncs(context: dg.RunFailureSensorContext, local_database: LocalDatab
 )
 def succeeded_syncs(context: dg.RunStatusSensorContext, local_database: LocalDatabase) -> None:
     """Only a run that has a report is a sync: one asset by itself proves nothing."""
-    run = context.dagster_run
+    tell_of_ended(context.dagster_run.run_id, local_database.database())
+
+
+def tell_of_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, database: Database) -> None:
+    """Raise the alert of a run that failed; one whose process died has no report yet, and gets its only one here."""
+    if "dagster/partition" not in run.tags:
+        return
+    partition = SyncPartition.parse(run.tags["dagster/partition"])
+    if database.retrying(lambda connection: reports.of_run(connection, run.run_id)) is None:
+        report_run_failure(
+            run_id=run.run_id,
+            partition=partition,
+            settings=_settings(run),
+            started_at=started_at(instance, run.run_id),
+            error=RunLostError("the run's process was killed or never began; run it again"),
+            guard=lambda connection: leases.shut_out(connection, run.run_id),
+        )
+    if not _starts_again(instance, run):
+        raise_failed(partition, run.run_id, database)
+
+
+def tell_of_ended(run_id: str, database: Database) -> None:
+    """Resolve the alert of a participant whose sync has ended well."""
 
     def resolve(connection: Connection) -> None:
-        report = reports.of_run(connection, run.run_id)
+        report = reports.of_run(connection, run_id)
         if report is not None:
             alerts.resolve(connection, f"{NAME}/{report.participant_ispb}")
 
-    local_database.database().retrying(resolve)
+    database.retrying(resolve)
 
 
-def _raise(database: Database, variables: Environment, partition: SyncPartition, run_id: str) -> None:
+def raise_failed(partition: SyncPartition, run_id: str, database: Database) -> None:
+    """Raise the alert of a run that failed, unless a later one of the participant did not."""
+
     def write(connection: Connection) -> None:
         report = reports.of_run(connection, run_id)
         # The sensors come late, and not in the order in which runs have ended.
@@ -78,12 +87,26 @@ def _raise(database: Database, variables: Environment, partition: SyncPartition,
             severity=Severity.CRITICAL,
             title=f"{partition.ispb}: the sync of {partition.day} has failed",
             text=(report.error_message if report else None) or "its log in Dagster says why",
-            link=variables.run_link(run_id),
+            link=environment().run_link(run_id),
             labels={"ispb": partition.ispb},
         )
         alerts.raise_alert(connection, alert)
 
     database.retrying(write)
+
+
+def _starts_again(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether Dagster's daemon runs it again. Its tag says so also of runs that it then leaves as they are.
+
+    Those are what no code location has begun, and what is left of a backfill that is at its end, as one of Dagster's
+    command line is from the beginning.
+    """
+    if run.tags.get("dagster/will_retry") != "true" or run.remote_job_origin is None:
+        return False
+    if "dagster/backfill" not in run.tags:
+        return True
+    backfill = instance.get_backfill(run.tags["dagster/backfill"])
+    return backfill is not None and backfill.status.value == "REQUESTED"
 
 
 def _settings(run: dg.DagsterRun) -> SyncSettings:

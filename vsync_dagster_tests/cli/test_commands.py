@@ -69,6 +69,17 @@ def test_partial_is_1_and_failed_is_2_and_json_is_there_all_the_same(world: Worl
     assert "Forbidden" in failed.json["error_message"]
 
 
+def test_a_sync_that_fails_raises_its_alert_and_the_next_takes_it_back(world: World, synced: Command) -> None:
+    """No sensor is handed the runs of the command line."""
+    alerts = "select fingerprint, resolved_at is null from alerts"
+    world.directory.faults.add(Operation.CREATE_SYNC_VERIFICATION, FaultKind.STATUS, times=1, status=403)
+    assert synced("sync", "--ispb", ISPB).status == 2
+    assert world.sql(alerts) == [(f"VSyncFailed/{ISPB}", True)]
+    world.directory.faults.clear()
+    assert synced("sync", "--ispb", ISPB).status == 0
+    assert world.sql(alerts) == [(f"VSyncFailed/{ISPB}", False)]
+
+
 def test_without_a_database_sync_still_prints_its_failed_report(world: World, synced: Command) -> None:
     ran = synced("sync", "--ispb", ISPB, "--json", VSYNC_DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/d")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 import yaml
 
 from vsync_dagster.assets.common import ORDER
@@ -59,9 +60,9 @@ class Machine:
             yield instance
 
     @contextmanager
-    def code_location(self) -> Iterator[int]:
-        """Serve the code location; yield its port."""
-        port = free_port()
+    def code_location(self, port: int | None = None) -> Iterator[int]:
+        """Serve the code location, at a port of its own unless one is named; yield the port."""
+        port = port or free_port()
         module = ["--module-name", "vsync_dagster.definitions", "--host", LOOPBACK, "--port", str(port)]
         with self._running("code-location", ["dagster", "api", "grpc", *module]) as log:
             wait_until(lambda: _listens(port), log)
@@ -150,6 +151,13 @@ class Machine:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def lose_code_location(port: int) -> None:
+    """Kill the code location at a port, and the runs that it has started, as when their machine goes."""
+    [server] = [each for each in psutil.Process().children() if {"grpc", str(port)} <= set(each.cmdline())]
+    for process in [server, *server.children(recursive=True)]:
+        process.kill()
 
 
 def wait_until(holds: Callable[[], bool], log: Path, seconds: float = PATIENCE_S) -> None:

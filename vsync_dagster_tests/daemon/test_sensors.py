@@ -9,12 +9,13 @@ import dagster as dg
 import psutil
 import pytest
 
+from vsync_dagster.embedded.process import free_port
 from vsync_dagster.local_db import leases
 from vsync_dagster.local_db.leases import Fence
 from vsync_dagster.partitions import SyncPartition, open_partitions_for
 from vsync_dagster.sensors.ended_syncs import failed_syncs
 from vsync_dagster.sensors.exceeded_thresholds import NAMES, exceeded_thresholds
-from vsync_dagster_tests.daemon.processes import Machine, wait_until
+from vsync_dagster_tests.daemon.processes import Machine, lose_code_location, wait_until
 from vsync_dagster_tests.world import DAY, ISPB, World
 
 ENDED = [f"{number:08}" for number in range(50)]
@@ -22,6 +23,9 @@ FAILED_CHECKS = ("discrepancies", "missing_bacen")
 KILLED = [f"{number:08}" for number in range(100, 112)]
 # As docs/scheduling.md has it for many participants.
 MANY = {"DAGSTER_RUN_STATUS_SENSOR_PROCESS_LIMIT": "100"}
+
+# A tick a minute, until it is sure that the run is lost.
+LOST_S = 900.0
 
 
 def end_with_failed_checks(instance: dg.DagsterInstance) -> None:
@@ -119,6 +123,34 @@ def test_a_run_whose_process_is_killed_has_its_failed_report_and_dagster_starts_
                 leases.release(connection, Fence(ISPB, "another"))
             wait_until(lambda: _count(world, "sync_reports") == 2, log)
             wait_for_ticks(instance, log, 1, failed_syncs)
+
+    [failed, again] = world.sql("select run_id, status, error_message from sync_reports order by created_at")
+    assert failed == (first.run_id, "FAILED", "the run's process was killed or never began; run it again")
+    assert again[0] != first.run_id
+    assert again[1:] == ("COMPLETED", None)
+    assert world.sql("select fingerprint from alerts") == []
+
+
+@pytest.mark.long
+def test_a_run_that_is_lost_with_its_machine_has_its_failed_report_and_dagster_starts_it_again(
+    world: World, tmp_path: Path
+) -> None:
+    world.populate(5)
+    machine, partition = Machine(tmp_path / "machine", {"VSYNC_LEASE_SECONDS": "5"}), SyncPartition(DAY, ISPB)
+    port = free_port()
+    workspace = machine.workspace(port)
+    with machine.instance() as instance, machine.daemon(workspace) as log:
+        open_partitions_for(instance, [ISPB])
+        with machine.code_location(port), world.database.connect() as connection:
+            wait_for_ticks(instance, log, 1, failed_syncs)
+            connection.execute("lock table entries")
+            machine.backfill(workspace, [partition])
+            wait_until(lambda: _count(world, "sync_leases") == 1, log)
+            lose_code_location(port)
+        [first] = instance.get_runs()
+        assert first.status is dg.DagsterRunStatus.STARTED, "nobody has noticed"
+        with machine.code_location(port):
+            wait_until(lambda: _count(world, "sync_reports") == 2, log, LOST_S)
 
     [failed, again] = world.sql("select run_id, status, error_message from sync_reports order by created_at")
     assert failed == (first.run_id, "FAILED", "the run's process was killed or never began; run it again")

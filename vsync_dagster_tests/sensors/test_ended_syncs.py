@@ -5,6 +5,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._record import copy
 
 from vsync_dagster.definitions import defs
 from vsync_dagster.jobs import SYNC_JOB
@@ -16,9 +19,13 @@ from vsync_dagster.local_db.fixes import FixRecord
 from vsync_dagster.local_db.leases import Fence, SupersededRunError
 from vsync_dagster.partitions import SyncPartition, open_partitions_for
 from vsync_dagster.resources import LocalDatabase
-from vsync_dagster.sensors.ended_syncs import failed_syncs, succeeded_syncs
+from vsync_dagster.sensors.ended_syncs import failed_syncs, succeeded_syncs, tell_of_failed
 from vsync_dagster_tests.local_db.test_chains import findings, tamper
 from vsync_dagster_tests.world import DAY, ISPB, World, running_world
+
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("vsync_dagster"), "__repository__"), SYNC_JOB
+)
 
 
 @pytest.fixture
@@ -102,10 +109,29 @@ def test_a_run_that_reported_its_failure_keeps_its_report_and_the_alert_says_the
     assert [alert.text for alert in standing(world)] == [report.error_message]
 
 
-def test_a_run_that_dagster_starts_again_has_its_report_and_raises_nothing_yet(world: World) -> None:
-    tell_of(world, killed(world, **{"dagster/will_retry": "true"}).run_id)
+@pytest.mark.parametrize(
+    ("begun_by", "backfill", "raised"),
+    [
+        ("code location", None, 0),
+        ("code location", BulkActionStatus.REQUESTED, 0),
+        ("code location", BulkActionStatus.COMPLETED, 1),
+        ("code location", BulkActionStatus.CANCELED, 1),
+        ("command line", None, 1),
+    ],
+)
+def test_a_run_that_dagster_starts_again_raises_nothing_yet_and_one_that_it_only_says_so_of_does(
+    world: World, begun_by: str, backfill: BulkActionStatus | None, raised: int
+) -> None:
+    tags = {"dagster/will_retry": "true"}
+    if backfill is not None:
+        world.instance.add_backfill(PartitionBackfill("a-backfill", backfill, False, {}, 0.0, partition_names=[]))
+        tags["dagster/backfill"] = "a-backfill"
+    run = killed(world, **tags)
+    if begun_by == "code location":
+        run = copy(run, remote_job_origin=ORIGIN)
+    tell_of_failed(world.instance, run, world.database)
     assert world.sql("select status from sync_reports") == [("FAILED",)]
-    assert standing(world) == []
+    assert len(standing(world)) == raised
 
 
 def test_the_next_sync_that_ends_well_takes_the_alert_back(world: World) -> None:
