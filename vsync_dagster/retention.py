@@ -10,6 +10,7 @@ from pydantic import Field
 
 from vsync_dagster.local_db import retention as database_retention
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.retention import KeptFor
 from vsync_dagster.resources import RetentionDatabase, Snapshots
 from vsync_dagster.store import SnapshotStore
 
@@ -27,6 +28,7 @@ class RetentionSettings(dg.Config):
 
     snapshot_days: int = Field(default=30, ge=1, description="Snapshots in the store.")
     event_days: int = Field(default=90, ge=1, description="Events in the outbox, after they were published.")
+    alert_days: int = Field(default=365, ge=1, description="Alerts, after they were resolved.")
     run_days: int = Field(default=365, ge=1, description="Dagster's runs and their events.")
 
 
@@ -41,7 +43,7 @@ class Retention:
         instance: dg.DagsterInstance,
         now: datetime,
     ) -> None:
-        self._events_kept_for = timedelta(days=settings.event_days)
+        self._kept_for = KeptFor(timedelta(days=settings.event_days), timedelta(days=settings.alert_days))
         self._database = database
         self._store = store
         self._instance = instance
@@ -52,13 +54,13 @@ class Retention:
     def due(self) -> dict[str, int]:
         """Return how much would be deleted: rows by table, folders of snapshots, runs."""
         with self._database.connect(bulk=True) as connection:
-            rows = database_retention.due(connection, self._events_kept_for)
+            rows = database_retention.due(connection, self._kept_for)
         folders = self._store.outdated(self._oldest_day, self._idle_since)
         return {**rows, "snapshots": len(folders), "runs": self._instance.get_runs_count(self._runs)}
 
     def delete(self) -> Iterator[tuple[str, int]]:
         """Delete what is due, and yield what it was and how much of it."""
-        for deleted in database_retention.delete(self._database, self._events_kept_for):
+        for deleted in database_retention.delete(self._database, self._kept_for):
             yield deleted.table, deleted.rows
         folders = self._store.outdated(self._oldest_day, self._idle_since)
         for folder in folders:

@@ -12,9 +12,9 @@ from vsync_dagster.cli.options import environment, json_option
 def retention() -> None:
     """What is deleted because it need be kept no longer.
 
-    Reports and the steps of closed reviews are kept for seven years, snapshots, published events and Dagster's runs as
-    long as is said. What is undecided or unpublished is never deleted. VSYNC_RETENTION_DATABASE_URL names a login with
-    the role vsync_retention.
+    Reports and the steps of closed reviews are kept for seven years; snapshots, published events, resolved alerts and
+    Dagster's runs as long as is said. What is undecided, unpublished or unresolved is never deleted.
+    VSYNC_RETENTION_DATABASE_URL names a login with the role vsync_retention.
     """
 
 
@@ -22,9 +22,10 @@ def retention() -> None:
 @click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
 @click.option("--snapshot-days", type=click.IntRange(1), default=30, show_default=True)
 @click.option("--event-days", type=click.IntRange(1), default=90, show_default=True, help="After publication.")
+@click.option("--alert-days", type=click.IntRange(1), default=365, show_default=True, help="After they were resolved.")
 @click.option("--run-days", type=click.IntRange(1), default=365, show_default=True, help="Dagster's runs.")
 @json_option
-def run(dry_run: bool, snapshot_days: int, event_days: int, run_days: int, as_json: bool) -> None:
+def run(dry_run: bool, snapshot_days: int, event_days: int, alert_days: int, run_days: int, as_json: bool) -> None:
     """Delete what is due, in small batches, and say what that was."""
     from vsync_dagster.launch import dagster_instance
     from vsync_dagster.local_db.database import Database
@@ -32,7 +33,9 @@ def run(dry_run: bool, snapshot_days: int, event_days: int, run_days: int, as_js
     from vsync_dagster.store import SnapshotStore
 
     variables = environment()
-    settings = RetentionSettings(snapshot_days=snapshot_days, event_days=event_days, run_days=run_days)
+    settings = RetentionSettings(
+        snapshot_days=snapshot_days, event_days=event_days, alert_days=alert_days, run_days=run_days
+    )
     database, store = Database(variables.retention_database_url), SnapshotStore(variables.storage_url)
     with dagster_instance(variables) as instance:
         clean_up = Retention(settings, database, store, instance, datetime.now(UTC))

@@ -60,7 +60,8 @@ revoke all on function
     review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text),
     review_show_key(uuid), run_evidence(text), run_evidence(text, bigint), review_item_digest(uuid),
     delete_due_reports(int), delete_due_steps(int), delete_due_items(int), delete_due_calls(int),
-    delete_expired_lookups(int), delete_published_events(int, interval), retention_due(interval)
+    delete_expired_lookups(int), delete_published_events(int, interval),
+    delete_resolved_alerts(int, interval), retention_due(interval, interval)
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring;
 
 
@@ -161,7 +162,8 @@ to vsync_compliance, vsync_auditor;
 -- The functions know how old a row must be; the tables themselves are closed to it.
 grant execute on function
     delete_due_reports(int), delete_due_steps(int), delete_due_items(int), delete_due_calls(int),
-    delete_expired_lookups(int), delete_published_events(int, interval), retention_due(interval)
+    delete_expired_lookups(int), delete_published_events(int, interval),
+    delete_resolved_alerts(int, interval), retention_due(interval, interval)
 to vsync_retention;
 grant select on retention_log to vsync_retention;
 

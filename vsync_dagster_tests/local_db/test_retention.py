@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from vsync_dagster.local_db import (
+    alerts,
     calls,
     chains,
     decisions,
@@ -20,11 +21,13 @@ from vsync_dagster.local_db import (
     review,
     roles,
 )
+from vsync_dagster.local_db.alerts import Alert, Severity
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.decisions import Decision
 from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster.local_db.fix_details import FixDetail
 from vsync_dagster.local_db.fixes import FixRecord
+from vsync_dagster.local_db.retention import KeptFor
 from vsync_dagster.local_db.review import ReviewItem
 from vsync_dagster_tests.local_db.parts import CIPHER, ISPB, OTHER_ISPB, insert, make_entry, rows, value
 from vsync_dagster_tests.local_db.test_calls import CALL
@@ -33,6 +36,7 @@ from vsync_dagster_tests.local_db.test_reports import REPORT
 from vsync_dagster_tests.logins import login_with
 
 DAYS = timedelta(days=90)
+KEPT_FOR = KeptFor(events=DAYS, alerts=DAYS)
 
 
 def report(conn: Connection, number: int, ispb: str = ISPB) -> None:
@@ -61,7 +65,7 @@ def seven_years_pass_after(conn: Connection, moment: datetime) -> None:
 
 def delete(database: Database, batch: int = 2) -> dict[str, int]:
     with login_with(database, roles.RETENTION) as login:
-        return {deleted.table: deleted.rows for deleted in retention.delete(login, DAYS, batch) if deleted.rows}
+        return {deleted.table: deleted.rows for deleted in retention.delete(login, KEPT_FOR, batch) if deleted.rows}
 
 
 def findings(database: Database) -> list[chains.Finding]:
@@ -94,9 +98,9 @@ def test_reports_and_trail_are_kept_for_seven_years(conn: Connection) -> None:
 
 def test_old_reports_go_with_what_their_runs_left_and_the_chain_begins_after_them(aged: Database) -> None:
     with login_with(aged, roles.RETENTION) as login, login.connect() as conn:
-        assert dict(retention.due(conn, DAYS)) == {
+        assert dict(retention.due(conn, KEPT_FOR)) == {
             "sync_reports": 4, "review_trail": 0, "manual_review_queue": 0, "dict_calls": 1, "looked_up_entries": 0,
-            "outbox": 0,
+            "outbox": 0, "alerts": 0,
         }  # fmt: skip
     assert delete(aged) == {"sync_reports": 4, "dict_calls": 1}
     assert delete(aged) == {}
@@ -185,6 +189,30 @@ def test_an_event_that_is_not_published_is_never_deleted(database: Database) -> 
         assert rows(conn, "select id from outbox order by id") == [(new,), (waiting,)]
 
 
+def test_an_alert_goes_some_time_after_it_was_resolved_unless_a_target_has_yet_to_be_told(database: Database) -> None:
+    """One that has stood for years stays, and a target that was given up holds nothing back."""
+    names = ["stands", "young", "old", "told", "waits", "waits for nobody"]
+    with database.connect() as conn:
+        for name in names:
+            alerts.raise_alert(conn, Alert(name, name, Severity.WARNING, name, "x"))
+        conn.execute("update alerts set raised_at = now() - interval '10 years'")
+        conn.execute("update alerts set resolved_at = now() - interval '91 days' where name <> 'stands'")
+        conn.execute("update alerts set resolved_at = now() - interval '89 days' where name = 'young'")
+        conn.execute("insert into alert_targets (name, held_until) values ('up', now()), ('gone', now() - %s)", [DAYS])
+        conn.execute(
+            """insert into alert_deliveries (alert_id, target, recovery_told_at)
+            select id, case name when 'waits for nobody' then 'gone' else 'up' end,
+                case when name = 'told' then now() end
+            from alerts where name in ('told', 'waits', 'waits for nobody')"""
+        )
+    with login_with(database, roles.RETENTION) as login, login.connect() as conn:
+        assert retention.due(conn, KEPT_FOR)["alerts"] == 3
+    assert delete(database) == {"alerts": 3}
+    with database.connect() as conn:
+        assert [name for (name,) in rows(conn, "select name from alerts order by id")] == ["stands", "young", "waits"]
+        assert rows(conn, "select count(*) from alert_deliveries") == [(1,)]
+
+
 def test_looked_up_entries_go_when_they_expire(database: Database) -> None:
     with database.connect() as conn:
         lookups.stage(conn, CIPHER, [make_entry(1), make_entry(2), make_entry(3)])
@@ -196,7 +224,7 @@ def test_looked_up_entries_go_when_they_expire(database: Database) -> None:
 def test_nobody_else_may_run_it(aged: Database, role: str) -> None:
     with login_with(aged, role) as login:
         with pytest.raises(DatabaseError, match="42501"):
-            list(retention.delete(login, DAYS))
+            list(retention.delete(login, KEPT_FOR))
         with pytest.raises(DatabaseError, match="42501"), login.connect() as conn:
             conn.execute("select delete_due_reports(10)")
 
