@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.errors import PermanentError
@@ -56,6 +57,24 @@ def test_a_table_of_several_parts_is_one_table(store: SnapshotStore, monkeypatch
     read = store.read("local_snapshot", PARTITION).scan("entries", SCHEMA).collect()
 
     assert read["cid"].to_list() == [bytes([number]) for number in range(5)]
+
+
+def test_an_arrow_table_is_read_as_it_was_written(store: SnapshotStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vsync_dagster.store._PART_ROWS", 2)
+    schema = pl.Schema({"cid": pl.Array(pl.UInt8, 32)})
+    written = pl.DataFrame({"cid": [[number] * 32 for number in range(5)]}, schema)
+    with store.write("local_snapshot", PARTITION, "run-1") as snapshot:
+        for row in written.iter_slices(1):
+            snapshot.table("of any type: ../*?", "arrow").write(row)
+        snapshot.facts = FACTS
+
+    read = store.read("local_snapshot", PARTITION)
+
+    assert read.tables == ["of any type: ../*?"]
+    assert len(list(read.parts("of any type: ../*?", schema))) == 3
+    assert_frame_equal(read.scan("of any type: ../*?", schema).collect(), written)
+    with pytest.raises(pl.exceptions.SchemaError, match="has other columns than were asked for"):
+        list(read.parts("of any type: ../*?", SCHEMA))
 
 
 def test_the_last_snapshot_takes_the_place_of_the_one_before(store: SnapshotStore) -> None:

@@ -15,12 +15,12 @@ import psycopg
 from benchmarks.cases import vsyncs
 from benchmarks.data import ISPB, KEY_TYPE, Cids, random_cids, write_cid_file
 from benchmarks.measure import Place
+from vsync_dagster.assets import our_entries
 from vsync_dagster.dict_api.cid_file import read_cids
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.snapshot import read_snapshot
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.difference import compare
-from vsync_dagster.reconcile.discrepancies import LOCAL_SCHEMA
 from vsync_dagster.store import SnapshotStore
 from vsync_dagster.sync.local_sets import SnapshotEntries
 
@@ -67,9 +67,9 @@ def _stored(place: Place, folder: str) -> SnapshotEntries:
     """Keep a snapshot of the table, as `local_snapshot` does."""
     store, partition = SnapshotStore(folder), SyncPartition(date(2026, 11, 24), ISPB)
     with store.write("local_snapshot", partition, "run") as snapshot:
-        read_snapshot(Database(place.url), ISPB, write_block=snapshot.table("entries").write)
+        read_snapshot(Database(place.url), ISPB, write_block=our_entries.writer(snapshot))
         snapshot.facts = place
-    return SnapshotEntries(partial(store.read("local_snapshot", partition).parts, "entries", LOCAL_SCHEMA))
+    return our_entries.read(store.read("local_snapshot", partition))
 
 
 def _prepare_peer(place: Place) -> None:

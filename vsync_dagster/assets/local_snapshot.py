@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from vsync_dagster.assets import our_entries
 from vsync_dagster.assets.common import asset_of_sync, partition_of
 from vsync_dagster.local_db.database import Database, retry_transient
 from vsync_dagster.local_db.key_table.check import require_same_table
@@ -21,7 +22,7 @@ from vsync_dagster.sync.spool import write_spooled
 _log = logging.getLogger(__name__)
 
 
-@asset_of_sync(kinds={"postgres", "parquet"})
+@asset_of_sync(kinds={"postgres", "arrow"})
 def local_snapshot(
     context: dg.AssetExecutionContext,
     local_database: LocalDatabase,
@@ -71,7 +72,7 @@ def take_whole(
                 database,
                 partition.ispb,
                 integrity=sync_type is SyncType.FULL,
-                write_block=snapshot.table("entries").write,
+                write_block=our_entries.writer(snapshot),
             )
             snapshot.table("tampered").write(read.tampered)
             snapshot.facts = facts = _facts(run_id, sync_type, started_at, OurSets(read, local_sets(read)))
@@ -95,8 +96,7 @@ def snapshot_metadata(facts: LocalFacts, tampered: int) -> dict[str, Any]:
 
 def _write_carried(store: SnapshotStore, partition: SyncPartition, snapshot_id: str, facts: LocalFacts) -> None:
     with store.write("local_snapshot", partition, snapshot_id) as snapshot:
-        for table in ("entries", "tampered"):
-            snapshot.table(table)
+        snapshot.table("tampered")
         snapshot.facts = facts
 
 

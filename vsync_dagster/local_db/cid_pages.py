@@ -30,12 +30,16 @@ _AHEAD = 6
 _SHARE = 0.1
 _TID_RANGE_SCANS = 140_000  # as a server's version: PostgreSQL 14
 
-# Only of a table of its own kind is it known that a row stands on one page, and that all of them are in it.
+# Only of a table of its own kind is it known that a row stands on one page, and that all of them are in it; and only
+# where nothing else can be stored, that strung together each CID has its 32 bytes.
 _PAGES = """
 select pg_relation_size(c.oid) / current_setting('block_size')::int
 from pg_class c join pg_am a on a.oid = c.relam
 where c.oid = 'entries'::regclass and c.relkind = 'r' and c.relpersistence <> 't' and not c.relhassubclass
-    and a.amname = 'heap'
+    and a.amname = 'heap' and exists (
+        select from pg_constraint
+        where conrelid = c.oid and convalidated and pg_get_constraintdef(oid) = 'CHECK ((octet_length(cid) = 32))'
+    )
 """
 
 # A plan by index would read the participant's rows anew for each range.
@@ -46,12 +50,12 @@ from unnest(array['enable_seqscan', 'enable_indexscan', 'enable_indexonlyscan', 
 
 _RANGE = SQL(
     """
-    select key_type, count(*), count(*) filter (where octet_length(cid) is distinct from 32),
-        string_agg(uuid_send(entry_id), ''), string_agg(cid, ''), string_agg(boolsend(tampered), '')
-    from ({}) as rows
+    select key_type, count(*), string_agg(uuid_send(entry_id), ''), string_agg(cid, ''), {tampered}
+    from ({rows}) as rows
     group by key_type
     """
 )
+_TAMPERED = {True: SQL("string_agg(boolsend(tampered), '')"), False: SQL("null::bytea")}
 
 
 class PageRange(NamedTuple):
@@ -151,15 +155,15 @@ def _range(ispb: str, pages: PageRange, integrity: bool) -> Composed:
     among = SQL("ctid >= {}::tid").format(Literal(f"({pages.start},0)"))
     if pages.stop is not None:
         among += SQL(" and ctid < {}::tid").format(Literal(f"({pages.stop},0)"))
-    return _RANGE.format(active_rows(ispb, integrity=integrity, among=among))
+    return _RANGE.format(rows=active_rows(ispb, integrity=integrity, among=among), tampered=_TAMPERED[integrity])
 
 
-def _block(
-    key_type: str | None, count: int, odd: int, entry_ids: bytes, cids: bytes | None, tampered: bytes
-) -> CidBlock:
+def _block(key_type: str | None, count: int, entry_ids: bytes, cids: bytes | None, tampered: bytes | None) -> CidBlock:
     if key_type is None:
         raise DatabaseError("the database holds rows without a key type")
-    if odd or (len(entry_ids), len(cids or b""), len(tampered)) != (16 * count, 32 * count, count):
+    if tampered is None:
+        tampered = bytes(count)
+    if (len(entry_ids), len(cids or b""), len(tampered)) != (16 * count, 32 * count, count):
         raise DatabaseError("the database sent other bytes than those of the rows it counted")
     return CidBlock(
         key_type,

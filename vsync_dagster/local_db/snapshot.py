@@ -47,11 +47,11 @@ def read_snapshot(
     ispb: str,
     *,
     integrity: bool = False,
-    write_block: Callable[[pl.DataFrame], None] | None = None,
+    write_block: Callable[[CidBlock], None] | None = None,
 ) -> LocalSnapshotFacts:
     """Read the participant's ACTIVE rows in one REPEATABLE READ transaction, in blocks of bounded size.
 
-    `write_block` gets each block as a frame with the columns of `SCHEMA`; without it, only the facts are returned.
+    `write_block` gets each block; without it, only the facts are returned.
     `integrity` recomputes each row's CID from its attributes, which takes several times as long. Where the participant
     fills a good part of the table, a second connection reads half of it in the same snapshot. Until the end nothing
     empties or rewrites `entries`, which takes a lock of its own. Nothing is tried again here, since blocks were handed
@@ -74,7 +74,7 @@ def read_snapshot(
             for block in blocks:
                 tallies.setdefault(block.key_type, Tally()).add(block.cids)
                 if write_block is not None:
-                    write_block(_frame(block))
+                    write_block(block)
                 if block.tampered.any():
                     tampered.append(_frame(block.only(block.tampered)))
         return LocalSnapshotFacts(

@@ -6,12 +6,14 @@ since then can differ. Both ways end in `check`, which holds whatever the method
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from vsync_dagster.reconcile.cid_set import CidBlocks, Tally
 from vsync_dagster.reconcile.errors import RefusedError
 from vsync_dagster.reconcile.set_events import SetEvent, first_effects
-from vsync_dagster.reconcile.sketch import Side, Sketch, Suspects
+from vsync_dagster.reconcile.sketch import Sketch, Suspects
 from vsync_dagster.reconcile.vsync import vsync, xor
 
 
@@ -50,36 +52,36 @@ class Comparison:
 def compare(ours: CidBlocks, theirs: CidBlocks, our_count: int) -> Comparison:
     """Compare two whole sets, in memory that grows with their differences and not with their sizes.
 
-    Each is streamed into a sketch, in which what both hold cancels out, and streamed again for what is left.
-    `our_count` sizes the sketch and bears on nothing else.
+    Each is streamed into a sketch, and streamed again for what the two sketches do not have in common; both sides at
+    once, each in a thread of its own. `our_count` sizes the sketches and bears on nothing else.
 
     Raises:
         DuplicateCidError: a side has a CID more often than the other, and more than once.
         ComparisonError: the differences found do not add up to both sides.
     """
-    sketch = Sketch(our_count)
-    our_tally, their_tally = _add(sketch, ours, "ours"), _add(sketch, theirs, "theirs")
-    suspects = sketch.suspects()
-    our_rest = _fetch(ours, suspects, "our snapshot")
-    their_rest = _fetch(theirs, suspects, "DICT's CID file")
+    with ThreadPoolExecutor(2) as both:
+        (our_tally, our_sketch), (their_tally, their_sketch) = both.map(partial(_summed, our_count), (ours, theirs))
+        suspects = our_sketch.unlike(their_sketch)
+        names = ("our snapshot", "DICT's CID file")
+        our_rest, their_rest = both.map(partial(_fetch, suspects), (ours, theirs), names)
     found = SetDifference(our_rest - their_rest, their_rest - our_rest)
     check(our_tally.vsync, their_tally.vsync, found)
     check_counts(our_tally.count, their_tally.count, found)
     return Comparison(found, our_tally, their_tally)
 
 
-def _add(sketch: Sketch, cids: CidBlocks, side: Side) -> Tally:
-    tally = Tally()
+def _summed(keys: int, cids: CidBlocks) -> tuple[Tally, Sketch]:
+    tally, sketch = Tally(), Sketch(keys)
     for block in cids():
         tally.add(block)
-        sketch.add(block, side)
-    return tally
+        sketch.add(block)
+    return tally, sketch
 
 
-def _fetch(cids: CidBlocks, suspects: Suspects, name: str) -> frozenset[bytes]:
+def _fetch(suspects: Suspects, cids: CidBlocks, name: str) -> frozenset[bytes]:
     if not suspects:
         return frozenset()
-    rows = [row.tobytes() for block in cids() for row in suspects.among(block)]
+    rows = [row.tobytes() for block in cids() for row in block[suspects.among(block)]]
     found = frozenset(rows)
     if len(found) != len(rows):
         raise DuplicateCidError(name)

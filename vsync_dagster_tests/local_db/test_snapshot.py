@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-import polars as pl
 import pytest
 from psycopg.sql import SQL
 
 from vsync_dagster.local_db import cid_pages, cid_stream, ledger, review
+from vsync_dagster.local_db.cid_rows import CidBlock
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster.local_db.review import ReviewItem
@@ -44,6 +44,14 @@ def expected(entries: list[Entry], ids: list[UUID]) -> set[Row]:
     return {(entry.key_type, entry_id.bytes, entry.cid()) for entry, entry_id in zip(entries, ids, strict=True)}
 
 
+def rows(blocks: list[CidBlock]) -> list[Row]:
+    return [
+        (block.key_type, entry_id.tobytes(), cid.tobytes())
+        for block in blocks
+        for entry_id, cid in zip(block.entry_ids, block.cids, strict=True)
+    ]
+
+
 @pytest.fixture(params=["copied", "by page"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each test reads both ways, in blocks of few rows."""
@@ -58,14 +66,13 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_every_active_row_is_read_once(database: Database, integrity: bool) -> None:
     entries = population(150)
     ids = fill(database, entries)
-    blocks: list[pl.DataFrame] = []
+    blocks: list[CidBlock] = []
     facts = read_snapshot(database, ISPB, integrity=integrity, write_block=blocks.append)
 
-    assert all(block.schema == SCHEMA and block.height > 0 for block in blocks)
+    assert all(len(block.cids) > 0 and not block.tampered.any() for block in blocks)
     assert len(blocks) > len(KeyType)
-    rows = pl.concat(blocks).rows()
-    assert len(rows) == 150
-    assert set(rows) == expected(entries, ids)
+    assert len(rows(blocks)) == 150
+    assert set(rows(blocks)) == expected(entries, ids)
     assert facts.tampered.schema == SCHEMA
     assert facts.tampered.height == 0
     for key_type in KeyType:
@@ -76,7 +83,7 @@ def test_every_active_row_is_read_once(database: Database, integrity: bool) -> N
 
 @pytest.mark.parametrize("integrity", [False, True])
 def test_an_empty_participant(database: Database, integrity: bool) -> None:
-    blocks: list[pl.DataFrame] = []
+    blocks: list[CidBlock] = []
     facts = read_snapshot(database, ISPB, integrity=integrity, write_block=blocks.append)
     assert blocks == []
     assert facts.key_types == {key_type.value: (0, EMPTY_VSYNC) for key_type in KeyType}
@@ -92,9 +99,9 @@ def test_facts_alone_need_nobody_to_write_to(database: Database) -> None:
 def test_a_key_type_of_tomorrow_is_carried_along(database: Database, integrity: bool) -> None:
     entries = [make_entry(1), make_entry(2, key_type="IRIS"), make_entry(3, key_type="cpf")]
     ids = fill(database, entries)
-    blocks: list[pl.DataFrame] = []
+    blocks: list[CidBlock] = []
     facts = read_snapshot(database, ISPB, integrity=integrity, write_block=blocks.append)
-    assert set(pl.concat(blocks).rows()) == expected(entries, ids)
+    assert set(rows(blocks)) == expected(entries, ids)
     assert list(facts.key_types) == [*(key_type.value for key_type in KeyType), "IRIS", "cpf"]
     assert facts.key_types["IRIS"] == (1, entries[1].cid())
 
@@ -161,9 +168,9 @@ def test_what_a_cid_does_not_cover_is_no_tampering(database: Database) -> None:
 def test_blocks_and_facts_are_of_one_moment(database: Database) -> None:
     entries = [make_entry(n) for n in range(200)]
     ids = fill(database, entries)
-    blocks: list[pl.DataFrame] = []
+    blocks: list[CidBlock] = []
 
-    def write(block: pl.DataFrame) -> None:
+    def write(block: CidBlock) -> None:
         if not blocks:
             with database.connect() as conn:
                 conn.execute("update entries set cid = sha256(cid) where entry_id = any(%s)", [ids[5:]])
@@ -173,7 +180,7 @@ def test_blocks_and_facts_are_of_one_moment(database: Database) -> None:
 
     before = datetime.now(UTC)
     facts = read_snapshot(database, ISPB, write_block=write)
-    assert set(pl.concat(blocks).rows()) == expected(entries, ids)
+    assert set(rows(blocks)) == expected(entries, ids)
     assert facts.key_types["CPF"] == (200, vsync(entry.cid() for entry in entries))
     # Embedded or beside us, the server's clock is ours.
     assert abs(facts.taken_at - before) < timedelta(seconds=5)
@@ -187,7 +194,7 @@ def test_blocks_and_facts_are_of_one_moment(database: Database) -> None:
 def test_an_error_of_the_writer_comes_out_as_it_is(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     fill(database, [make_entry(n) for n in range(200)])
 
-    def full_disk(_: pl.DataFrame) -> None:
+    def full_disk(_: CidBlock) -> None:
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):

@@ -2,12 +2,13 @@
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsync_dagster.reconcile.cid_set import cid_array, row_set
-from vsync_dagster.reconcile.sketch import Sketch
+from vsync_dagster.reconcile.cid_set import cid_array
+from vsync_dagster.reconcile.sketch import Sketch, Suspects
 
 # Few halves, so that CIDs share the bits that choose their cells, or those that make their number.
 halves = st.sampled_from([bytes([number]) * 16 for number in (0, 1, 2, 127, 255)])
@@ -15,44 +16,62 @@ cids = st.builds(bytes.__add__, halves, halves) | st.binary(min_size=32, max_siz
 cid_sets = st.frozensets(cids, max_size=30)
 
 
+def among(suspects: Suspects, cids: list[bytes]) -> frozenset[bytes]:
+    return frozenset(cids[row] for row in suspects.among(cid_array(cids)))
+
+
+def sketch(keys: int, *blocks: list[bytes]) -> Sketch:
+    summed = Sketch(keys)
+    for block in blocks:
+        summed.add(cid_array(block))
+    return summed
+
+
 @given(cid_sets, cid_sets, st.randoms(use_true_random=False), st.integers(1, 7), st.sampled_from([0, 30, 5_000]))
 def test_every_cid_that_differs_is_a_suspect(
     ours: frozenset[bytes], theirs: frozenset[bytes], order: random.Random, block: int, keys: int
 ) -> None:
-    sketch = Sketch(keys)
     shuffled = sorted(theirs)
     order.shuffle(shuffled)
-    sketch.add(cid_array(sorted(ours)), "ours")
-    for start in range(0, len(shuffled), block):
-        sketch.add(cid_array(shuffled[start : start + block]), "theirs")
+    blocks = [shuffled[start : start + block] for start in range(0, len(shuffled), block)]
 
-    suspects = sketch.suspects()
+    suspects = sketch(keys, sorted(ours)).unlike(sketch(keys, *blocks))
 
-    assert ours - theirs <= row_set(suspects.among(cid_array(ours)))
-    assert theirs - ours <= row_set(suspects.among(cid_array(theirs)))
+    assert ours - theirs <= among(suspects, sorted(ours))
+    assert theirs - ours <= among(suspects, sorted(theirs))
     assert bool(suspects) == (ours != theirs)
 
 
-def test_few_others_are_suspects() -> None:
+@pytest.mark.parametrize("held", [100_000, 5_000])
+def test_few_others_are_suspects(held: int) -> None:
     source = random.Random(1)
-    held = [source.randbytes(32) for _ in range(100_000)]
-    sketch = Sketch(len(held))
-    sketch.add(cid_array(held), "ours")
-    sketch.add(cid_array(held[1_000:]), "theirs")
+    cids = [source.randbytes(32) for _ in range(held)]
+    differing = held // 100
 
-    suspects = sketch.suspects()
+    suspects = sketch(held, cids).unlike(sketch(held, cids[differing:]))
 
-    assert row_set(suspects.among(cid_array(held[:1_000]))) == frozenset(held[:1_000])
-    assert len(suspects.among(cid_array(held[1_000:]))) < 10
+    assert among(suspects, cids[:differing]) == frozenset(cids[:differing])
+    assert len(among(suspects, cids[differing:])) < held / 1_000
 
 
 @pytest.mark.parametrize("times", [2, 3])
 @pytest.mark.parametrize("elsewhere", [0, 1])
 def test_a_cid_that_one_side_holds_more_often_is_a_suspect(times: int, elsewhere: int) -> None:
-    cid, sketch = b"\x01" * 32, Sketch(1)
-    for _ in range(times):
-        sketch.add(cid_array([cid]), "theirs")
-    for _ in range(elsewhere):
-        sketch.add(cid_array([cid]), "ours")
+    cid = b"\x01" * 32
 
-    assert row_set(sketch.suspects().among(cid_array([cid]))) == {cid}
+    suspects = sketch(1, [cid] * elsewhere).unlike(sketch(1, [cid] * times))
+
+    assert among(suspects, [cid]) == {cid}
+
+
+@pytest.mark.parametrize("length", [16, 32])
+@pytest.mark.parametrize("count", [0, 1, 3_000])
+def test_values_known_beforehand_are_found_by_their_rows(length: int, count: int) -> None:
+    source = random.Random(2)
+    values = [source.randbytes(length) for _ in range(20_000)]
+    known = values[7 :: len(values) // count][:count] if count else []
+
+    rows = Suspects.of(known).among(np.frombuffer(b"".join(values), np.uint8).reshape(-1, length))
+
+    assert len(rows) == len(frozenset(rows)) <= 1.01 * count + 200
+    assert frozenset(known) <= {values[row] for row in rows}
