@@ -21,7 +21,7 @@ _LARGE = 25
 # Cells for each CID that is known beforehand: one in 270 of all others is let through.
 _CELLS_EACH = 16
 _CHUNK_ROWS = 8_192  # what is computed for a chunk stays inside the L2 cache, and is not mapped anew each time
-# Any odd constants; with them all of a CID bears on its cells and its number, whatever the CIDs have in common.
+# Any odd constants; with them half of a CID bears on its cells, and all of it on its number.
 _PLACE, _NUMBER, _OFFSET = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)
 
 Numbers = npt.NDArray[np.uint64]
@@ -40,7 +40,8 @@ class Sketch:
     def add(self, cids: CidArray) -> None:
         """Add CIDs."""
         for chunk in _chunks(cids):
-            numbers, places = _numbers(chunk), _places(chunk)
+            places = _places(chunk)
+            numbers = _numbers(chunk, places)
             for table, shift in zip(self.tables, self._shifts, strict=True):
                 np.add.at(table, _cells(places, shift, len(table)), numbers)
 
@@ -110,7 +111,8 @@ def _cells(places: Numbers, shift: int, count: int) -> Rows:
     return cells.view(np.int64)
 
 
-def _numbers(cids: CidArray) -> Numbers:
+def _numbers(cids: CidArray, places: Numbers) -> Numbers:
     words = as_words(cids)
     numbers: Numbers = (words[:, 3] + _OFFSET) * _NUMBER + words[:, 2]
+    numbers += places  # CIDs that share a cell and all else would have the same number
     return numbers

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vsync_dagster.reconcile.cid_set import cid_array
@@ -27,6 +27,7 @@ def sketch(keys: int, *blocks: list[bytes]) -> Sketch:
     return summed
 
 
+@example(frozenset({bytes(15) + b"\x01" + bytes(16)}), frozenset({bytes(32)}), random.Random(1), 1, 0)
 @given(cid_sets, cid_sets, st.randoms(use_true_random=False), st.integers(1, 7), st.sampled_from([0, 30, 5_000]))
 def test_every_cid_that_differs_is_a_suspect(
     ours: frozenset[bytes], theirs: frozenset[bytes], order: random.Random, block: int, keys: int
