@@ -1,17 +1,23 @@
 """What `deploy/` has for Docker and Kubernetes, as far as it can be judged without them."""
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
+import psycopg
 import pytest
 import yaml
 
 from vsync_dagster.cli.app import cli
 from vsync_dagster.dict_api.settings import read_dict_settings
+from vsync_dagster.embedded.folder import wheel_folder
+from vsync_dagster.embedded.postgres import embedded_postgres
+from vsync_dagster.embedded.postgres_place import PACKAGE
 from vsync_dagster.environment import Environment
 from vsync_dagster_tests.world import certificates
 
@@ -22,7 +28,8 @@ VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "k8s" / "values.yaml").read_te
 MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "k8s" / "vsync.yaml").read_text()))
 ENVIRONMENTS = ["vsync.env.example", "simulator.env"]
 # Read by compose itself, for what it hands to the containers.
-OF_COMPOSE = {"VSYNC_ENV_FILE", "VSYNC_CERTIFICATES", "VSYNC_LOGIN_PASSWORD"}
+PASSWORDS = {"VSYNC_LOGIN_PASSWORD", "VSYNC_METRICS_PASSWORD", "VSYNC_RETENTION_PASSWORD"}
+OF_COMPOSE = {"VSYNC_ENV_FILE", "VSYNC_CERTIFICATES", *PASSWORDS}
 
 
 def known_variables() -> set[str]:
@@ -137,5 +144,60 @@ def test_kubernetes_runs_share_no_disk() -> None:
     assert not list(values_of(VALUES, "persistentVolumeClaim"))
 
 
-def test_the_logins_script_is_what_a_shell_accepts() -> None:
-    assert subprocess.run(["sh", "-n", DEPLOY / "postgres" / "logins.sh"]).returncode == 0
+def secrets_of(container: dict[str, Any]) -> list[str]:
+    return [source["secretRef"]["name"] for source in container.get("envFrom", [])]
+
+
+def test_kubernetes_metrics_read_with_a_login_of_their_own_and_know_the_certificates() -> None:
+    [deployment] = VALUES["dagster-user-deployments"]["deployments"]
+    [metrics] = [each for each in values_of(MANIFESTS, "containers") if each[0]["name"] == "metrics"]
+    assert secrets_of(metrics[0]) == ["vsync-metrics"]
+    told = {each["name"]: each["value"] for each in metrics[0]["env"]}
+    assert told == {name: value for name, value in deployment["env"].items() if name in told}
+    assert {*certificates().variables("99990001"), "VSYNC_DICT_URL"} <= set(told)
+    [pod] = [each["template"]["spec"] for each in values_of(MANIFESTS, "spec") if "replicas" in each]
+    assert pod["volumes"] == deployment["volumes"]
+    assert metrics[0]["volumeMounts"] == deployment["volumeMounts"]
+
+
+def login_of(service: str, variable: str) -> str | None:
+    """Return the user of a URL that compose hands to a service."""
+    return urlsplit(str(COMPOSE["services"][service]["environment"][variable])).username
+
+
+def test_each_process_has_the_login_that_the_script_makes_for_it(tmp_path: Path) -> None:
+    """On a server of its own: roles hold for a whole one."""
+    assert set(COMPOSE["services"]["postgres"]["environment"]) >= PASSWORDS
+    with embedded_postgres(tmp_path, keep=False) as url:
+        server = urlsplit(url)
+        place = {
+            "PATH": f"{wheel_folder(PACKAGE) / 'pginstall' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PGHOST": str(server.hostname),
+            "PGPORT": str(server.port),
+            "PGPASSWORD": str(server.password),
+            "POSTGRES_USER": str(server.username),
+            "POSTGRES_DB": server.path[1:],
+        }
+        subprocess.run(
+            ["sh", DEPLOY / "postgres" / "logins.sh"],
+            env={**os.environ, **place, **{name: name.lower() for name in PASSWORDS}},
+            check=True,
+        )
+        with psycopg.connect(url) as connection:
+            granted = connection.execute(
+                "select roleid::regrole::text, member::regrole::text from pg_auth_members"
+                " where roleid::regrole::text like 'vsync%'"
+            ).fetchall()
+        for login in ("login", "metrics", "retention"):
+            user = "bank_vsync" if login == "login" else f"bank_vsync_{login}"
+            psycopg.connect(url, user=user, password=f"vsync_{login}_password").close()
+    assert dict(granted) == {
+        "vsync_application": urlsplit(read_environment("vsync.env.example")["VSYNC_DATABASE_URL"]).username,
+        "vsync_monitoring": login_of("metrics", "VSYNC_DATABASE_URL"),
+        "vsync_retention": login_of("code-location", "VSYNC_RETENTION_DATABASE_URL"),
+    }
+
+
+def test_metrics_know_no_secret_of_a_sync() -> None:
+    told = COMPOSE["services"]["metrics"]["environment"]
+    assert [told[name] for name in ("VSYNC_ENCRYPTION_KEYS", "VSYNC_ALERT_URLS")] == ["", ""]
