@@ -152,7 +152,7 @@ def test_a_run_that_is_lost_with_its_machine_has_its_failed_report_and_dagster_s
         with machine.code_location(port):
             wait_until(lambda: _count(world, "sync_reports") == 2, log, LOST_S)
 
-    [failed, again] = world.sql("select run_id, status, error_message from sync_reports order by created_at")
+    [failed, again] = world.sql("select run_id, status, error_message from sync_reports order by sync_timestamp")
     assert failed == (first.run_id, "FAILED", "the run's process was killed or never began; run it again")
     assert again[0] != first.run_id
     assert again[1:] == ("COMPLETED", None)
