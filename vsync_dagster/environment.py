@@ -122,8 +122,8 @@ class Environment:
 
     @property
     def weekly_cron(self) -> str:
-        """`VSYNC_WEEKLY_CRON`: when the weekly FULL sync runs, in São Paulo."""
-        return self.variables.get("VSYNC_WEEKLY_CRON") or "0 4 * * 0"
+        """`VSYNC_WEEKLY_CRON`: when FULL syncs run of participants whose last is a week old, in São Paulo."""
+        return self.variables.get("VSYNC_WEEKLY_CRON") or "0 4 * * *"
 
     @property
     def lease_seconds(self) -> float:

@@ -4,13 +4,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import dagster as dg
 import pytest
 
 from vsync_dagster.definitions import defs
-from vsync_dagster.local_db import participants
+from vsync_dagster.dict_api.budget import CIDS_FILES_WRITE, DOCUMENTED
+from vsync_dagster.local_db import participants, reports
+from vsync_dagster.local_db.budgets import SharedBudget
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster.partitions import DIMENSION, open_partitions_for
@@ -18,6 +22,7 @@ from vsync_dagster.reconcile.errors import PermanentError
 from vsync_dagster.resources import LocalDatabase
 from vsync_dagster.schedules import daily_sync, weekly_full_sync
 from vsync_dagster.sensors.new_participants import new_participants
+from vsync_dagster_tests.local_db.test_reports import REPORT
 from vsync_dagster_tests.world import ISPB
 
 OTHER = "87654321"
@@ -96,8 +101,49 @@ def test_a_run_is_tagged_with_its_partition_and_has_a_key_of_its_own(
     assert types == ["INCREMENTAL", "FULL"]
 
 
+def test_a_full_sync_is_due_a_week_after_the_last_that_did_not_fail(
+    database: Database, instance: dg.DagsterInstance
+) -> None:
+    register(database, ISPB, OTHER, "00000001", "00000002")
+    now = datetime.now(UTC)
+
+    def ran(ispb: str, days_ago: int, status: str, sync_type: str = "FULL", *, dry_run: bool = False) -> None:
+        at, run_id = now - timedelta(days=days_ago), str(uuid4())
+        what = {"status": status, "sync_type": sync_type, "dry_run": dry_run, "sync_timestamp": at}
+        report = replace(REPORT, id=uuid4(), run_id=run_id, participant_ispb=ispb, **what)  # type: ignore[arg-type]
+        database.retrying(lambda connection: reports.insert(connection, report))
+
+    ran(ISPB, 8, "COMPLETED")
+    ran(ISPB, 7, "PARTIAL")
+    ran(OTHER, 6, "PARTIAL")
+    ran("00000001", 6, "FAILED")
+    ran("00000001", 5, "COMPLETED", dry_run=True)
+    ran("00000002", 1, "COMPLETED", "INCREMENTAL")
+    # Those who were never tried come first.
+    assert [request.tags["dagster/partition/ispb"] for request in requests(weekly_full_sync, instance, now)] == [
+        "00000002",
+        ISPB,
+        "00000001",
+    ]
+
+
+def test_full_syncs_of_a_direct_participant_take_no_more_than_its_budget_grants(
+    database: Database, instance: dg.DagsterInstance
+) -> None:
+    indirect = [f"{number:08}" for number in range(30)]
+    with database.connect() as connection:
+        participants.add(connection, ISPB)
+        for ispb in indirect:
+            participants.add(connection, ispb, via=ISPB)
+        participants.add(connection, OTHER)
+    assert keys(requests(weekly_full_sync, instance)) == [f"2026-11-24|{ispb}" for ispb in [*indirect[:20], OTHER]]
+    budget = SharedBudget(database, ISPB, DOCUMENTED)
+    budget.take(CIDS_FILES_WRITE, 61)
+    assert keys(requests(weekly_full_sync, instance)) == [f"2026-11-24|{ispb}" for ispb in [*indirect[:7], OTHER]]
+
+
 def test_when_they_run() -> None:
-    assert (daily_sync.cron_schedule, weekly_full_sync.cron_schedule) == ("0 2 * * *", "0 4 * * 0")
+    assert (daily_sync.cron_schedule, weekly_full_sync.cron_schedule) == ("0 2 * * *", "0 4 * * *")
     for schedule in (daily_sync, weekly_full_sync):
         assert schedule.execution_timezone == "America/Sao_Paulo"
         assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING

@@ -43,7 +43,7 @@ def cli() -> None:
       VSYNC_BUDGET_WAIT_SECONDS      the longest that a sync waits for DICT's budgets, default 3600
       VSYNC_FIRST_DAY                the first day that has partitions, default 2026-01-01
       VSYNC_DAILY_CRON               when the daily sync runs, in São Paulo, default 0 2 * * *
-      VSYNC_WEEKLY_CRON              when the weekly FULL sync runs, default 0 4 * * 0
+      VSYNC_WEEKLY_CRON              when FULL syncs run, of whoever is due for the weekly one, default 0 4 * * *
       VSYNC_LEASE_SECONDS            how soon a run whose process died is taken over, default 60
       VSYNC_LEASE_WAIT_SECONDS       how long a run waits for another of its participant, default 3600
 

@@ -46,6 +46,15 @@ from dict_budgets where scope_ispb = %s and policy = %s
 for update
 """
 
+_ALL_OF = """
+select scope_ispb, capacity, least(
+        capacity,
+        tokens + greatest(extract(epoch from clock_timestamp() - updated_at)::float8, 0)
+            * refill_tokens / refill_period_sec
+    ) as tokens, refill_tokens::float8 / refill_period_sec
+from dict_budgets where policy = %s
+"""
+
 _KEEP = """
 update dict_budgets set tokens = greatest(%s, 0), updated_at = greatest(updated_at, clock_timestamp())
 where scope_ispb = %s and policy = %s
@@ -239,6 +248,11 @@ class SharedBudget:
 
     def _keep(self, conn: Connection, policy: str, tokens: float) -> None:
         conn.execute(_KEEP, [tokens, self._scope, policy])
+
+
+def buckets_of(conn: Connection, policy: str) -> dict[str, Bucket]:
+    """Return the buckets of a policy by scope, as they are now, of all that were ever used. None is locked."""
+    return {scope: Bucket(*state) for scope, *state in conn.execute(_ALL_OF, [policy]).fetchall()}
 
 
 def _kept_back(bucket: Bucket, needed: int) -> int:

@@ -8,8 +8,18 @@ from psycopg.rows import class_row
 
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.reconcile.full_syncs import LastFull
 
 _SELECT = "select participant_ispb as ispb, name, via, enabled from participants"
+
+_LAST_FULLS = """
+select p.participant_ispb as ispb, coalesce(via, p.participant_ispb) as scope, max(sync_timestamp) as tried_at,
+    max(sync_timestamp) filter (where status <> 'FAILED') as done_at
+from participants p
+left join sync_reports r on r.participant_ispb = p.participant_ispb and sync_type = 'FULL' and not dry_run
+    and sync_timestamp > now() - interval '60 days'
+where enabled group by p.participant_ispb
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +100,9 @@ def enabled(conn: Connection) -> list[Participant]:
 def enabled_since(conn: Connection) -> dict[str, datetime]:
     """Return since when each participant that is to be reconciled has been so without a break, by ISPB."""
     return dict(conn.execute("select participant_ispb, enabled_since from participants where enabled").fetchall())
+
+
+def last_fulls(conn: Connection) -> list[LastFull]:
+    """Return when each participant that is to be reconciled was last synced in full, within the last 60 days."""
+    with conn.cursor(row_factory=class_row(LastFull)) as cursor:
+        return cursor.execute(_LAST_FULLS).fetchall()
