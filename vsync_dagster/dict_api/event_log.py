@@ -61,7 +61,7 @@ def read_events(
         events += _new_events(previous, page)
         end = _verifiers(page)[1]
     if page.has_more_elements:
-        raise LogTooLongError(f"the CID event log has more than {max_pages} pages; the CID file is needed")
+        raise LogTooLongError(f"the CID event log has more than {max_pages} pages")
     return EventLog(tuple(events), before, end, page.response_time)
 
 

@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 # reading an event twice does no harm.
 OVERLAP = timedelta(seconds=60)
 
+# Once there is a file, nothing but the log tells what came after it, whatever that costs: 200,000 events.
+_MAX_PAGES_AFTER_FILE = 1_000
+
 OursAmong = Callable[[Collection[bytes]], frozenset[bytes]]
 """Tells which of some CIDs our snapshot holds."""
 
@@ -112,7 +115,8 @@ def from_file(
         CidFileContentError: DICT's own file is not one of CIDs.
         EventLogError: the log since the file cannot be read.
     """
-    log = read_events(client, ours.key_type, min(file_created_at, snapshot_cut) - OVERLAP)
+    start = min(file_created_at, snapshot_cut) - OVERLAP
+    log = read_events(client, ours.key_type, start, max_pages=_MAX_PAGES_AFTER_FILE)
     events = set_events(log)
     held = memberships(events)
     compared = core.compare(our_cids, file_cids, ours.entries)

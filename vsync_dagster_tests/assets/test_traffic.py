@@ -4,17 +4,23 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pulsar
 import pytest
 
+from vsync_dagster.dict_api.event_log import MAX_PAGES, read_events
 from vsync_dagster.embedded.broker import embedded_broker
 from vsync_dagster.environment import DEFAULT_TOPIC
+from vsync_dagster.local_db.database import Database
+from vsync_dagster.simulator.buckets import DOCUMENTED, Limit
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.local_base import seed_local
 from vsync_dagster.simulator.population import generate
-from vsync_dagster_tests.world import ISPB, World
+from vsync_dagster.simulator.settings import Settings
+from vsync_dagster_tests.world import ISPB, LAG, World, running_world
 
 
 @contextmanager
@@ -60,6 +66,27 @@ def test_customers_changes_are_neither_reported_nor_overwritten(world: World, sy
     world.settle()
     assert world.sync().verified
     assert len(world.cids_here() - world.cids_at_dict()) == 2, "but for the two keys under review"
+
+
+def test_a_file_is_brought_up_to_date_by_a_log_of_any_length(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More pages than would be worth reading in place of a file: there is nothing else to read beside one."""
+    monkeypatch.setattr("vsync_dagster.sync.dict_set.read_events", partial(read_events, page_limit=3))
+    unlimited = DOCUMENTED | {"CIDS_EVENTS_LIST": Limit(10_000, 10_000, 1)}
+    settings = Settings(log_lag=timedelta(seconds=LAG), file_delay=timedelta(0), limits=unlimited)
+    with running_world(database, tmp_path, monkeypatch, settings) as world:
+        world.populate(25)
+        world.sync()
+        missed = generate(ISPB, 2 * MAX_PAGES + 10, "missed", ["PHONE"])
+        world.directory.bulk_create(missed, log_from=datetime.now(UTC) - timedelta(seconds=0.5))  # one a millisecond
+        world.settle()
+
+        report = world.sync("FULL")
+
+        assert report.verified, report.error_message
+        assert report.entries_created == 2 * MAX_PAGES + 10
+        assert world.calls("listCidSetEvents") > MAX_PAGES
 
 
 def test_the_events_of_a_sync_reach_the_broker(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
