@@ -44,14 +44,19 @@ def key_table() -> None:
 def attach(file: Path, dry_run: bool) -> None:
     """Sync a table in place: `entries` becomes a view of it, and it gets the triggers of the ledger.
 
-    Run it again with a changed FILE, or where `vsync key-table check` says so. Writes to the table wait meanwhile,
-    reads do not. Takes a superuser, or a member of both the roles that own VSYNC's tables and that table.
+    Run it again with a changed FILE, or where `vsync key-table check` says so. Its indexes are built while writes to
+    the table go on; then writes wait for the rest, reads do not. Takes a superuser, or a member of both the roles that
+    own VSYNC's tables and that table.
     """
     mapping = _read(file)
     with database().connect(bulk=True) as connection:
         if dry_run:
             _print(attaching.plan_attaching(connection, mapping), connection)
             return
+        # Each by itself, while writes go on; all else is one transaction.
+        connection.autocommit = True
+        attaching.build_indexes(connection, mapping)
+        connection.autocommit = False
         attaching.attach(connection, mapping)
         connection.commit()
         click.echo(f"{mapping} is attached: entries is a view of it. Run `vsync roles apply` again")
@@ -61,7 +66,10 @@ def attach(file: Path, dry_run: bool) -> None:
 @key_table.command()
 @_dry_run
 def detach(dry_run: bool) -> None:
-    """Take the table out again: `entries` is VSYNC's own, and empty. Yours keeps all its rows and columns."""
+    """Take the table out again: `entries` is VSYNC's own, and empty. Yours keeps all its rows and columns.
+
+    Also where the table was dropped, and the view with it.
+    """
     with database().connect(bulk=True) as connection:
         if dry_run:
             _print(attaching.plan_detaching(connection), connection)

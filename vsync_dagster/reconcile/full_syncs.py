@@ -53,6 +53,5 @@ def due(participants: Iterable[LastFull], buckets: Mapping[str, Bucket], unused:
 
 def _syncs_within(bucket: Bucket) -> int:
     """Return how many FULL syncs leave enough of a bucket; a bucket that is full has one in it, however small it is."""
-    files = min(_FILES, bucket.capacity)
-    left = min(bucket.capacity * _LEFT, bucket.capacity - files)
-    return max(math.floor((bucket.tokens - left) / files), 0)
+    left = min(bucket.capacity * _LEFT, bucket.capacity - _FILES)
+    return max(math.floor((bucket.tokens - left) / _FILES), 0)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
-from psycopg.sql import Composed
+from psycopg.sql import SQL, Composed, Identifier
 
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.key_table import catalog, script
@@ -19,7 +19,15 @@ _INDEXES = """
 select c.relname::text from pg_index i join pg_class c on c.oid = i.indexrelid
 where i.indrelid = keys_kept_in() and starts_with(c.relname::text, %s)
 """
+_BROKEN = """
+select from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %s and c.relname = %s and not i.indisvalid
+"""
 _OWNER = "select pg_get_userbyid(relowner), current_user::text from pg_class where oid = 'schema_migrations'::regclass"
+GONE = (
+    "the key table was dropped, and entries with it: `vsync key-table detach`, and when the table is there again, "
+    "`vsync key-table attach` it"
+)
 _ROLES = "select rolname::text from pg_roles where rolname = any(%s) order by rolname"
 _AT_WORK = "select count(*) from sync_leases where expires_at > clock_timestamp()"
 _KEPT_IN = """
@@ -55,6 +63,30 @@ def view_of(conn: Connection, mapping: KeyMapping) -> EntriesView:
     return EntriesView(mapping, catalog.read(conn, mapping))
 
 
+def build_indexes(conn: Connection, mapping: KeyMapping) -> None:
+    """Build the indexes that `attach` would build while writes to the table wait, and let writes go on meanwhile.
+
+    On a connection that commits each statement by itself. They stay where `attach` is refused afterwards.
+
+    Raises:
+        KeyMappingError, RefusedError, PermanentError: as `attach` does; no index is left that is not whole.
+    """
+    plan_attaching(conn, mapping)
+    with _told(mapping):
+        for name, statement in view_of(conn, mapping).indexes(concurrently=True).items():
+            _drop_if_broken(conn, mapping.schema, name)
+            try:
+                conn.execute(statement)
+            finally:
+                _drop_if_broken(conn, mapping.schema, name)
+
+
+def _drop_if_broken(conn: Connection, schema: str, name: str) -> None:
+    """Drop what is left of an index that could not be built: it would be taken as it is."""
+    if conn.execute(_BROKEN, [schema, name]).fetchone() is not None:
+        conn.execute(SQL("drop index {}").format(Identifier(schema, name)))
+
+
 def attach(conn: Connection, mapping: KeyMapping) -> None:
     """Have `entries` be a view of the participant's table, in the caller's transaction; again with a changed mapping.
 
@@ -82,6 +114,8 @@ def plan_detaching(conn: Connection) -> list[Composed]:
     Raises:
         PermanentError: no table is attached.
     """
+    if view_is_gone(conn):
+        return script.detach_dropped()
     attached = attached_table(conn)
     if attached is None:
         raise PermanentError("no table is attached: the keys are in the table entries of VSYNC itself")
@@ -99,12 +133,23 @@ def detach(conn: Connection) -> None:
 
 
 def attached_table(conn: Connection) -> Attached | None:
-    """Return the table that `entries` shows, if it is another than our own."""
+    """Return the table that `entries` shows, if it is another than our own.
+
+    Raises:
+        RefusedError: it was dropped, and `entries` with it.
+    """
+    if view_is_gone(conn):
+        raise RefusedError(GONE)
     if conn.execute(_ATTACHED).fetchone() is None:
         return None
     schema, table = conn.execute(_KEPT_IN).fetchone() or ("", "")
     indexes = conn.execute(_INDEXES, [INDEX_PREFIX])
     return Attached((schema, table), frozenset(name for (name,) in indexes))
+
+
+def view_is_gone(conn: Connection) -> bool:
+    """Tell whether `entries` is gone with the table that it was a view of."""
+    return bool(_one(conn, "select to_regclass('public.entries') is null"))
 
 
 def _run(conn: Connection, statements: Sequence[Composed]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vsync_dagster.local_db.database import Connection
-from vsync_dagster.local_db.key_table.attach import view_of
+from vsync_dagster.local_db.key_table.attach import GONE, view_is_gone, view_of
 from vsync_dagster.local_db.key_table.mapping import KeyMapping, KeyMappingError, parse
 from vsync_dagster.local_db.key_table.triggers import LEDGER_TRIGGERS
 from vsync_dagster.reconcile.cid import EntryAttributes, compute_cid
@@ -60,8 +60,10 @@ def require_same_table(conn: Connection) -> None:
     """See that the table of that name is the one that `entries` shows: a table that was renamed takes the view along.
 
     Raises:
-        RefusedError: it is another; a sync would compare, and repair, what nobody uses any more.
+        RefusedError: it is another, or is gone; a sync would compare, and repair, what nobody uses any more.
     """
+    if view_is_gone(conn):
+        raise RefusedError(GONE)
     if conn.execute(_MOVED).fetchone() is not None:
         raise RefusedError(
             "the key table was renamed or replaced since it was attached: `vsync key-table attach` it again"

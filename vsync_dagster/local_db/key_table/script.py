@@ -35,6 +35,17 @@ select come.*, 'ADDED' from (
 """
 ).format(member=_MEMBER)
 
+# Nobody saw the rows go: whatever the ledger holds last of an entry was in a set until then.
+_TELL_ALL_GONE = SQL(
+    """
+insert into public.cid_events (participant_ispb, key_type, entry_id, cid, event_type)
+select {member}, 'REMOVED' from (
+    select distinct on (entry_id) {member}, event_type from public.cid_events order by entry_id, event_id desc
+) as last
+where event_type = 'ADDED'
+"""
+).format(member=_MEMBER)
+
 _FORGET = SQL("drop table vsync_members_before")
 
 _REMEMBER = """
@@ -43,6 +54,8 @@ on conflict (only_one) do update
 set mapping = excluded.mapping, schema_name = excluded.schema_name, table_name = excluded.table_name,
     attached_by = session_user, attached_at = now()
 """
+
+_NOTHING_ATTACHED = SQL("delete from public.key_table")
 
 # No sync may be at work: it would have looked at the other table.
 _NO_SYNC = SQL("lock table public.sync_leases in share mode")
@@ -136,6 +149,11 @@ def detach(attached: Attached) -> list[Composed]:
     return [_composed(statement) for statement in _detach(attached)]
 
 
+def detach_dropped() -> list[Composed]:
+    """Return the statements that put our own table back where the participant's was dropped, and the view with it."""
+    return [_composed(statement) for statement in (_NO_SYNC, *_ours_again(), _TELL_ALL_GONE, _NOTHING_ATTACHED)]
+
+
 def _detach(attached: Attached) -> Iterator[Composable]:
     yield _NO_SYNC
     yield _lock(attached.identifier)
@@ -143,13 +161,17 @@ def _detach(attached: Attached) -> Iterator[Composable]:
     yield from _without_triggers(attached)
     yield from _without_indexes(attached, but=())
     yield SQL("drop view public.entries")
+    yield from _ours_again()
+    yield _TELL
+    yield _FORGET
+    yield _NOTHING_ATTACHED
+
+
+def _ours_again() -> Iterator[Composable]:
     for name in FUNCTIONS:
         yield SQL("drop function public.{}()").format(Identifier(name))
     yield SQL("alter table public.entries_set_aside rename to entries")
     yield from (enable(Identifier("public", "entries"), name) for name in LEDGER_TRIGGERS)
-    yield _TELL
-    yield _FORGET
-    yield SQL("delete from public.key_table")
 
 
 def _lock(table: Identifier) -> Composed:

@@ -43,24 +43,30 @@ class EntriesView:
             SQL(",\n    ").join(columns), self.name
         )
 
-    def indexes(self) -> dict[str, Composed]:
-        """Return our indexes on the table by name; one that is there by that name is taken as it is."""
+    def indexes(self, *, concurrently: bool = False) -> dict[str, Composed]:
+        """Return our indexes on the table by name; one that is there by that name is taken as it is.
+
+        `concurrently`, in no transaction, one is built while the table is written.
+        """
+        how = SQL(" concurrently" if concurrently else "")
         active = SQL(" where {} = 'ACTIVE'").format(self.as_ours("status"))
         # XOR cancels: the same CID twice would vanish from the VSync and make a false "in sync".
-        wanted = [self._index("key", unique=True, where=active), self._index("cid", unique=True, where=active)]
+        wanted = [self._index(ours, how, unique=True, where=active) for ours in ("key", "cid")]
         if not self._indexed("entry_id", unique=True):
-            wanted.append(self._index("entry_id", unique=True))
+            wanted.append(self._index("entry_id", how, unique=True))
         if not self._indexed("key", unique=False):
-            wanted.append(self._index("key", unique=False))
+            wanted.append(self._index("key", how, unique=False))
         return dict(wanted)
 
-    def _index(self, ours: str, *, unique: bool, where: Composable = _EVERYWHERE) -> tuple[str, Composed]:
+    def _index(
+        self, ours: str, how: Composable, *, unique: bool, where: Composable = _EVERYWHERE
+    ) -> tuple[str, Composed]:
         definition = SQL("on {} (({})){}").format(self.name, self.read(ours), where)
         # Another mapping makes another index, under another name.
         digest = sha256(definition.as_string().encode()).hexdigest()[:8]
         name = f"{INDEX_PREFIX}{'active_' if where is not _EVERYWHERE else ''}{ours}_{digest}"
         kind = SQL("unique index") if unique else SQL("index")
-        return name, SQL("create {} if not exists {} {}").format(kind, Identifier(name), definition)
+        return name, SQL("create {}{} if not exists {} {}").format(kind, how, Identifier(name), definition)
 
     def _indexed(self, ours: str, *, unique: bool) -> bool:
         """Tell whether the participant's own indexes do: one over the very values that are looked for."""
