@@ -67,5 +67,8 @@ def _holding_its_connection(storage: DagsterPostgresStorage) -> DagsterPostgresS
 
 @functools.cache
 def _engine(url: URL) -> Engine:
-    """One a process and database, however many instances are made: it holds one connection; others close after use."""
-    return create_engine(url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=-1, pool_pre_ping=True)
+    """One a process and database, however many instances are made: it holds two connections; others close after use.
+
+    Two, because Dagster writes an event's row and its index in connections of their own, one inside the other.
+    """
+    return create_engine(url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=-1, pool_pre_ping=True)

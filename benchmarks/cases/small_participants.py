@@ -1,6 +1,8 @@
 """A night of small participants that are in sync, through Dagster's queue: code location, daemon, a run each."""
 
 import atexit
+import compileall
+import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -9,6 +11,8 @@ from tempfile import mkdtemp
 
 import dagster as dg
 
+import vsync_dagster
+from benchmarks.costs import Costs
 from benchmarks.data import ISPB
 from benchmarks.measure import Place
 from benchmarks.world import DAY, World, provider
@@ -42,6 +46,8 @@ def prepare_bare(place: Place) -> None:
 
 def prepare_through_the_queue(place: Place) -> None:
     """Make the participants, and start Dagster's processes."""
+    # As an installation does: each run imports them anew.
+    compileall.compile_dir(Path(vsync_dagster.__file__).parent, quiet=1)
     prepare_bare(place)
     machine = Machine(Path(mkdtemp(dir=place.folder)) / "machine")
     instance = _open.enter_context(machine.instance())
@@ -52,9 +58,12 @@ def prepare_through_the_queue(place: Place) -> None:
 
 
 def through_the_queue(place: Place) -> float:
-    """Ours: from the start of the first run to the end of the last, so without the daemon's own half minute."""
+    """Ours: from the start of the first run to the end of the last, so without the daemon's own half minute.
+
+    What a partition has cost each process goes to standard error.
+    """
     [(machine, workspace, instance)], ispbs = _machine, _ispbs(place)
-    before = {run.run_id for run in instance.get_runs()}
+    before, spent = {run.run_id for run in instance.get_runs()}, Costs.so_far(_made[0].database.url)
     machine.backfill(workspace, [SyncPartition(DAY, ispb) for ispb in ispbs])
     deadline = time.monotonic() + _PATIENCE_S
     while True:
@@ -65,6 +74,7 @@ def through_the_queue(place: Place) -> float:
         if ended[dg.DagsterRunStatus.SUCCESS] == len(ispbs):
             break
         time.sleep(0.5)
+    sys.stderr.write(f"{Costs.so_far(_made[0].database.url).since(spent, len(ispbs))}\n")
     _check_reports(ispbs)
     return max(one.end_time or 0 for one in records) - min(one.start_time or 0 for one in records)
 

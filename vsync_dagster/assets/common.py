@@ -1,6 +1,7 @@
 """What the five assets share: their partitions, their place in the catalogue, and how they fail."""
 
 import functools
+import inspect
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,14 +30,18 @@ def asset_of_sync(
     """
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        body = _without_personal_data_in_errors(_with_the_lease(function))
+        # Without a docstring: Dagster would look for arguments in it, in four notations, each time that a run starts.
+        body.__doc__ = None
         return dg.asset(
+            description=inspect.getdoc(function),
             partitions_def=sync_partitions,
             group_name="vsync",
             kinds=kinds,
             deps=deps,
             pool=pool,
             hooks={report_failure},
-        )(_without_personal_data_in_errors(_with_the_lease(function)))
+        )(body)
 
     return decorate
 

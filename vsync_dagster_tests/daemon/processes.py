@@ -64,7 +64,8 @@ class Machine:
         """Serve the code location, at a port of its own unless one is named; yield the port."""
         port = port or free_port()
         module = ["--module-name", "vsync_dagster.definitions", "--host", LOOPBACK, "--port", str(port)]
-        with self._running("code-location", ["dagster", "api", "grpc", *module]) as log:
+        # As `dagster code-server start` runs it: a run's process then need not import Dagster's command line first.
+        with self._running("code-location", ["python", "-m", "dagster", "api", "grpc", *module]) as log:
             wait_until(lambda: _listens(port), log)
             yield port
 
