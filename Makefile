@@ -30,8 +30,9 @@ test-long: install ## Run the tests that take minutes each
 reliability: install ## Inject every fault, and write the table in docs/reliability.md
 	$(BIN)/pytest -m fault --write-reliability $(PYTEST_ARGS)
 
-bench: install ## Measure the speed beside other ways, and write docs/benchmarks.md (sizes: BENCH_ARGS=--help)
+bench: install ## Measure the speed beside other ways, and write docs/benchmarks.md and docs/scale.md (sizes: BENCH_ARGS=--help)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.model
 
 bench-peers: install ## Make .venv-peers with the tools for comparing tables that `make bench` then measures as well
 	$(PYTHON) -m venv .venv-peers
