@@ -2,6 +2,7 @@
 
 import atexit
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -10,10 +11,10 @@ import psycopg
 from benchmarks.data import ISPB
 from benchmarks.measure import Place
 from vsync_dagster.local_db import entries, fixes
-from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.entry_columns import ENTRY_COLUMNS, entry_values
-from vsync_dagster.local_db.fixes import Fix
+from vsync_dagster.local_db.fixes import Fix, FixResult
 from vsync_dagster.local_db.migrate import migrate
 from vsync_dagster.simulator.local_base import seed_local
 from vsync_dagster.simulator.population import generate
@@ -61,11 +62,14 @@ def _drop(server_url: str, name: str) -> None:
 def applied(_: Place) -> None:
     """Ours."""
     [database], cipher = _database, Cipher([bytes(32)])
-    for start in range(0, len(_batch), _BATCH):
-        with database.connect() as connection:
-            results = fixes.apply_batch(connection, cipher, "run", ISPB, _batch[start : start + _BATCH])
+    transactions = (partial(_apply, cipher, _batch[start : start + _BATCH]) for start in range(0, len(_batch), _BATCH))
+    for results in database.retrying_each(transactions, fixes.AT_ONCE):
         if any(result.outcome != fixes.APPLIED for result in results):
             raise AssertionError("a fix was not applied")
+
+
+def _apply(cipher: Cipher, batch: list[Fix], connection: Connection) -> list[FixResult]:
+    return fixes.apply_batch(connection, cipher, "run", ISPB, batch)
 
 
 def bare_rows(_: Place) -> None:

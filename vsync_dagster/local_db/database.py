@@ -1,7 +1,9 @@
 """How this application connects to PostgreSQL: timeouts, UTC, and which errors are worth another try."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -103,6 +105,24 @@ class Database:
         """
         result: Result = retry_transient(attempts, sleep)(self._once, operation, bulk)
         return result
+
+    def retrying_each(self, operations: Iterable[Callable[[Connection], Result]], at_once: int) -> Iterator[Result]:
+        """Run operations as `retrying` does, `at_once` of them at a time, and yield the results in their order.
+
+        The next operation is asked for in this thread, while those before it run. When one fails no further ones are
+        begun, and those under way are waited for.
+
+        Raises:
+            TransientError, PermanentError: as `retrying` does.
+        """
+        running: deque[Future[Result]] = deque()
+        with ThreadPoolExecutor(at_once, thread_name_prefix="transaction") as pool:
+            for operation in operations:
+                running.append(pool.submit(self.retrying, operation))
+                if len(running) == at_once:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
 
     def _once(self, operation: Callable[[Connection], Result], bulk: bool) -> Result:
         with self.connect(bulk=bulk) as conn:

@@ -7,16 +7,23 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+import psycopg
+
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.encryption import FIX_DETAILS, AlteredCiphertextError, Cipher, Encrypted
 
 _SALT_BYTES = 16
 
-# A batch whose commit was lost on the way is applied again: what is kept then stays.
+_COPY = """
+copy fix_details (run_id, participant_ispb, kind, cid, key_id, ciphertext, digest) from stdin (format binary)
+"""
+# As text, char(8) looks the same.
+_COPY_TYPES = ("text", "text", "text", "bytea", "text", "bytea", "bytea")
+
+# A run that applies a fix again, which somebody undid in between: what is kept then stays.
 _KEEP = """
 insert into fix_details (run_id, participant_ispb, kind, cid, key_id, ciphertext, digest)
-select %s, detail.* from unnest(%b::text[], %b::text[], %b::bytea[], %b::text[], %b::bytea[], %b::bytea[]) as detail
-on conflict do nothing
+values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing
 """
 _OF_RUN = """
 select run_id, participant_ispb, kind, cid, key_id, ciphertext, digest from fix_details
@@ -64,8 +71,15 @@ def sealed(
 
 def keep_sealed(conn: Connection, run_id: str, rows: Sequence[Sealed]) -> None:
     """Keep encrypted details as `keep` does."""
-    if rows:
-        conn.execute(_KEEP, [run_id, *map(list, zip(*rows, strict=True))])
+    kept = [(run_id, *row) for row in rows]
+    try:
+        with conn.transaction(), conn.cursor() as cursor, cursor.copy(_COPY) as copy:
+            copy.set_types(_COPY_TYPES)
+            for row in kept:
+                copy.write_row(row)
+    except psycopg.errors.UniqueViolation:
+        with conn.cursor() as cursor:
+            cursor.executemany(_KEEP, kept)
 
 
 def of_run(conn: Connection, cipher: Cipher, run_id: str) -> Iterator[FixDetail]:

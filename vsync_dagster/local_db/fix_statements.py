@@ -17,7 +17,8 @@ _SET_ENTRY = SQL(", ").join(
 # What a batch of 5,000 takes, so that neither its rows nor their details go by way of a file.
 RAISE_WORK_MEM = "set local work_mem = '32MB'"
 
-# Text without a length, so that a value that `entries` refuses fails its own fix and not the batch.
+# Text without a length, so that a value that `entries` refuses fails its own fix and not the batch. Half of each page
+# is left free: a row's outcome is written beside it, and the index stays as it is.
 CREATE_BATCH = """
 create temporary table fix_batch (
     n int primary key,
@@ -42,7 +43,7 @@ create temporary table fix_batch (
     created_at timestamptz,
     key_owned_since timestamptz,
     request_id uuid
-) on commit drop
+) with (fillfactor = 50) on commit drop
 """
 
 COPY_BATCH = SQL(

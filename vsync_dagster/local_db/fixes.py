@@ -22,6 +22,10 @@ CREATE = "CREATE"
 UPDATE = "UPDATE"
 REVIEW = "REVIEW"
 
+# Batches at a time: while PostgreSQL works on one, the next is encoded here, and a second core of it has work. Only
+# their last statements and commits, after the first event in the outbox, go one after the other.
+AT_ONCE = 2
+
 APPLIED = "APPLIED"
 ALREADY = "ALREADY"
 MOVED = "MOVED"
@@ -75,7 +79,7 @@ def apply_batch(conn: Connection, cipher: Cipher, run_id: str, ispb: str, batch:
 
     Entries, CID events (by trigger), outbox events, `fixes` and, encrypted, what the rows were before and after are
     written together or not at all. Applying a batch again changes nothing and adds nothing. Updates go first: they
-    may free a key that a creation needs.
+    may free a key that a creation needs. Outbox events go last: from then on, other batches of the participant wait.
 
     Raises:
         DatabaseUnavailableError, DatabaseError: (from `Database.connect`) roll back and, if transient, start over.
@@ -92,10 +96,11 @@ def apply_batch(conn: Connection, cipher: Cipher, run_id: str, ispb: str, batch:
     with ThreadPoolExecutor(1) as other:
         # Encrypts while PostgreSQL writes.
         sealed = other.submit(fix_details.sealed, cipher, run_id, details)
-        for statement in (statements.RECORD_FIXES, statements.WRITE_OUTBOX):
-            conn.execute(statement, {"run_id": run_id, "ispb": ispb})
+        conn.execute(statements.RECORD_FIXES, {"run_id": run_id, "ispb": ispb})
         fix_details.keep_sealed(conn, run_id, sealed.result())
-    results = [FixResult(cid, *row) for cid, row in zip(cids, conn.execute(statements.RESULTS), strict=True)]
+    conn.execute(statements.WRITE_OUTBOX, {"run_id": run_id})
+    kept = conn.execute(statements.RESULTS).fetchall()
+    results = [FixResult(cid, *row) for cid, row in zip(cids, kept, strict=True)]
     conn.execute(statements.DROP_BATCH)
     return results
 
@@ -192,8 +197,8 @@ def _apply_creations(conn: Connection, before: Texts, after: Texts) -> None:
         _mark_failed(conn, _write(conn, statement, _waiting(conn, waiting), after))
 
 
-def _texts(rows: Iterable[tuple[Any, ...]]) -> Texts:
-    return dict(rows)
+def _texts(rows: psycopg.Cursor[tuple[Any, ...]]) -> Texts:
+    return dict(rows.fetchall())
 
 
 def _waiting(conn: Connection, query: Composed) -> list[int]:

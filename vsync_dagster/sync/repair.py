@@ -4,7 +4,7 @@ Source: Manual Operacional do DICT, chapter 9 (what to correct, and on which sid
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,9 @@ _log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 """A row of `DISCREPANCY_SCHEMA`."""
+
+Transaction = Callable[[Connection], list[FixRecord]]
+"""Applies a batch in the caller's transaction, and returns one record a discrepancy of it."""
 
 RECORD_SCHEMA = pl.Schema(
     {
@@ -93,34 +96,41 @@ class Repair:
     now: Callable[[], datetime]
 
     def apply(self, discrepancies: pl.DataFrame) -> list[FixRecord]:
-        """Do what may be done, batch by batch, each in one transaction; returns one record a discrepancy.
+        """Do what may be done, batch by batch, each in one transaction, two of them at a time; returns one record a
+        discrepancy.
 
         Args:
             discrepancies: rows of `DISCREPANCY_SCHEMA`, none of them in flight.
         """
         records: list[FixRecord] = []
-        for (key_type,), rows in discrepancies.partition_by("key_type", as_dict=True).items():
-            for batch in rows.iter_slices(self.batch_size):
-                records += self._apply_batch(str(key_type), batch)
-                _log.info("%s: %d of %d differences handled", self.ispb, len(records), len(discrepancies))
+        for done in self.database.retrying_each(self._transactions(discrepancies), fixes.AT_ONCE):
+            records += done
+            _log.info("%s: %d of %d differences handled", self.ispb, len(records), len(discrepancies))
         return records
 
-    def _apply_batch(self, key_type: str, batch: pl.DataFrame) -> list[FixRecord]:
+    def _transactions(self, discrepancies: pl.DataFrame) -> Iterator[Transaction]:
+        for (key_type,), rows in discrepancies.partition_by("key_type", as_dict=True).items():
+            for batch in rows.iter_slices(self.batch_size):
+                yield self._transaction(str(key_type), batch)
+
+    def _transaction(self, key_type: str, batch: pl.DataFrame) -> Transaction:
+        """Ask DICT what must be known of a batch, and return what applies it."""
         missing_bacen = pl.col("kind") == Kind.MISSING_BACEN.value
         to_review, to_write = batch.filter(missing_bacen).to_dicts(), batch.filter(~missing_bacen).to_dicts()
         try:
             gone = self.watch.removed(key_type)
         except BudgetExhaustedError as error:
-            return [_record(row, PENDING, str(error)) for row in batch.to_dicts()]
+            unasked = [_record(row, PENDING, str(error)) for row in batch.to_dicts()]
+            return lambda _: unasked
         answers = self._second_look([row["local_cid"] for row in to_review])
         seen = [row for row in to_review if row["local_cid"] in answers]
         pending = [_record(row, PENDING, None) for row in to_review if row["local_cid"] not in answers]
 
-        def in_one_transaction(connection: Connection) -> list[FixRecord]:
+        def apply(connection: Connection) -> list[FixRecord]:
             written = self._write(connection, to_write, gone)
-            return written + self._put_up_for_review(connection, seen, answers)
+            return written + self._put_up_for_review(connection, seen, answers) + pending
 
-        return self.database.retrying(in_one_transaction) + pending
+        return apply
 
     def _second_look(self, cids: list[bytes]) -> dict[bytes, LookUp]:
         """Look up CIDs that only we hold; those for which DICT's budget does not suffice are left out."""

@@ -38,7 +38,7 @@ WRITING_PLACES: dict[str, tuple[Any, str]] = {
     "look-ups": ("vsync_dagster.sync.look_up", "_stage"),
     "permit": ("vsync_dagster.assets.applied_fixes", "check_mass_change"),
     "answered review items": ("vsync_dagster.assets.applied_fixes", "_close_answered"),
-    "fixes": (Repair, "_apply_batch"),
+    "fixes": (Repair, "_transaction"),
     "verdicts of the proof": ("vsync_dagster.sync.proof", "record_verdicts"),
     "report": ("vsync_dagster.assets.sync_report", "write_report"),
 }

@@ -172,3 +172,23 @@ def test_bacens_acceptance_exercise(world: World) -> None:
     assert report.key_types["PHONE"]["proof"] == "VSYNC"
     assert timedelta(milliseconds=report.duration_ms) < timedelta(hours=1)
     assert world.cids_here() == world.cids_at_dict()
+
+
+def test_fixes_in_many_batches(world: World) -> None:
+    """Two at a time, and what is recorded of each is its own."""
+    world.populate(40)
+    world.sync()
+    drift(world.directory, None, ISPB, creates=9, updates=9, deletes=3)
+    world.settle()
+
+    report = world.sync("FULL", batch_size=2)
+
+    assert (report.status, report.entries_created, report.entries_updated) == ("COMPLETED", 9, 9)
+    assert world.cids_at_dict() < world.cids_here()
+    recorded = "select cid, kind from fixes where outcome = 'APPLIED' and kind <> 'REVIEW'"
+    assert {(cid, kind) for cid, kind in world.sql(recorded)} == {
+        (bytes.fromhex(payload["cid"]), "CREATE" if event.endswith("created") else "UPDATE")
+        for event, payload in world.sql(
+            "select event_type, payload from outbox where starts_with(event_type, 'vsync.entry.')"
+        )
+    }

@@ -1,5 +1,7 @@
+import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -145,6 +147,39 @@ def test_retrying_does_not_repeat_what_is_refused(database: Database) -> None:
 
 def test_retrying_passes_bulk_on(database: Database) -> None:
     assert database.retrying(lambda conn: value(conn, "show statement_timeout"), bulk=True) == "0"
+
+
+def test_retrying_each_runs_two_at_a_time_and_keeps_their_order(database: Database) -> None:
+    both = threading.Barrier(2)
+
+    def operation(number: int) -> Callable[[Connection], int]:
+        def run(conn: Connection) -> int:
+            both.wait(timeout=30)
+            insert(conn, make_entry(number))
+            if number % 2 == 0:
+                time.sleep(0.1)  # ends after the one that comes next
+            return number
+
+        return run
+
+    assert list(database.retrying_each(map(operation, range(6)), 2)) == list(range(6))
+    with database.connect() as conn:
+        assert value(conn, "select count(*) from entries") == 6
+
+
+def test_retrying_each_begins_nothing_after_a_failure(database: Database) -> None:
+    begun: list[int] = []
+
+    def operations() -> Iterator[Callable[[Connection], object]]:
+        for number in range(9):
+            begun.append(number)
+            yield lambda conn: insert(conn, make_entry(1)) if begun == [0] else conn.execute("select 1 / 0")
+
+    with pytest.raises(DatabaseError, match="22012"):
+        list(database.retrying_each(operations(), 1))
+    assert begun == [0, 1]
+    with database.connect() as conn:
+        assert value(conn, "select count(*) from entries") == 1
 
 
 def test_psycopg_reads_times_as_utc(conn: psycopg.Connection[tuple[object, ...]]) -> None:

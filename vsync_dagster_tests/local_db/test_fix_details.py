@@ -136,8 +136,10 @@ def test_a_digest_cannot_be_guessed(conn: Connection) -> None:
 
 
 def test_kept_a_second_time_the_first_stays(conn: Connection) -> None:
-    """A batch whose commit was lost is applied again."""
+    """A run applies a fix again that somebody has undone."""
     detail = fix_details.FixDetail(ISPB, "CREATE", CREATED.cid(), None, {"key": CREATED.key})
-    for again in (detail, replace(detail, after={})):
-        fix_details.keep(conn, CIPHER, RUN, [again])
-    assert [kept.after for kept in fix_details.of_run(conn, CIPHER, RUN)] == [detail.after]
+    another = replace(detail, cid=TARGET.cid(), after={"key": TARGET.key})
+    fix_details.keep(conn, CIPHER, RUN, [detail])
+    fix_details.keep(conn, CIPHER, RUN, [another, replace(detail, after={})])
+    kept = {kept.cid: kept.after for kept in fix_details.of_run(conn, CIPHER, RUN)}
+    assert kept == {detail.cid: detail.after, another.cid: another.after}

@@ -6,11 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from vsync_dagster.local_db import outbox
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.fixes import Fix, FixResult, apply_batch
 from vsync_dagster_tests.local_db.parts import CIPHER, ISPB, RUN, insert, make_entry, rows, value
 from vsync_dagster_tests.local_db.test_fixes import create, everything_else, outcomes, update
 
+# The tables, besides `outbox`, that a session which waits for an advisory lock has written to.
+WRITTEN_BY_WAITING = """
+select held.relation::regclass::text from pg_locks held join pg_locks wanted using (pid)
+where not wanted.granted and wanted.locktype = 'advisory' and held.mode = 'RowExclusiveLock'
+    and held.relation in ('cid_events'::regclass, 'entries'::regclass, 'fix_details'::regclass, 'fixes'::regclass)
+order by 1
+"""
 WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 
 
@@ -74,3 +82,20 @@ def test_two_runs_of_the_same_batch_apply_it_once(database: Database) -> None:
     assert sorted(map(set, both), key=str) == [{"ALREADY"}, {"APPLIED"}]
     with database.connect() as conn:
         assert value(conn, "select count(*) from outbox") == 50
+
+
+def test_another_batch_of_the_participant_waits_only_for_the_outbox(database: Database) -> None:
+    with database.connect() as first, database.connect() as watcher, ThreadPoolExecutor(1) as pool:
+        apply_batch(first, CIPHER, RUN, ISPB, [create(make_entry(1))])
+        second = pool.submit(
+            database.retrying, lambda conn: apply_batch(conn, CIPHER, RUN, ISPB, [create(make_entry(2))])
+        )
+        while not value(watcher, WAITING):
+            watcher.rollback()
+            assert not second.done(), "the second batch is written before the first"
+        assert rows(watcher, WRITTEN_BY_WAITING) == [("cid_events",), ("entries",), ("fix_details",), ("fixes",)]
+        first.commit()
+        assert outcomes(second.result(timeout=10)) == ["APPLIED"]
+        watcher.rollback()
+        cids = [make_entry(number).cid().hex() for number in (1, 2)]
+        assert [event.payload["cid"] for event in outbox.pending(watcher, 10)] == cids
