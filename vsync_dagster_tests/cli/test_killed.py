@@ -12,6 +12,7 @@ from vsync_dagster.local_db.metrics import read_figures
 from vsync_dagster.resources import LocalDatabase
 from vsync_dagster.sensors.lost_syncs import TICKS_WITHOUT_A_LEASE, lost_syncs
 from vsync_dagster_tests.cli.conftest import Command
+from vsync_dagster_tests.reliability import fault
 from vsync_dagster_tests.world import ISPB, World
 
 
@@ -31,6 +32,11 @@ def kill_at_work(world: World) -> str:
     return str(held[0][0])
 
 
+@fault(
+    "Process",
+    "kill -9 of `vsync sync`, whose run no code location watches",
+    "Its lease tells: it gets one FAILED report, and an alert that the next sync resolves.",
+)
 def test_it_has_its_failed_report_and_its_alert_and_is_counted(world: World, synced: Command) -> None:
     run_id = kill_at_work(world)
     cursor = None

@@ -16,6 +16,7 @@ from vsync_dagster.partitions import SyncPartition, open_partitions_for
 from vsync_dagster.sensors.ended_syncs import failed_syncs
 from vsync_dagster.sensors.exceeded_thresholds import NAMES, exceeded_thresholds
 from vsync_dagster_tests.daemon.processes import Machine, lose_code_location, wait_until
+from vsync_dagster_tests.reliability import fault
 from vsync_dagster_tests.world import DAY, ISPB, World
 
 ENDED = [f"{number:08}" for number in range(50)]
@@ -132,6 +133,11 @@ def test_a_run_whose_process_is_killed_has_its_failed_report_and_dagster_starts_
 
 
 @pytest.mark.long
+@fault(
+    "Process",
+    "kill -9 of a run together with its code location, as when a machine is lost",
+    "Its lease tells: it gets one FAILED report within minutes, and Dagster starts it again.",
+)
 def test_a_run_that_is_lost_with_its_machine_has_its_failed_report_and_dagster_starts_it_again(
     world: World, tmp_path: Path
 ) -> None:
