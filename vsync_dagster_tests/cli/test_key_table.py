@@ -4,6 +4,8 @@ from pathlib import Path
 
 import psycopg
 
+from vsync_dagster.local_db import leases
+from vsync_dagster.local_db.leases import Fence
 from vsync_dagster_tests.cli.conftest import Command
 from vsync_dagster_tests.their_table import MAPPING, TABLE
 from vsync_dagster_tests.world import ISPB, World
@@ -46,6 +48,19 @@ def test_a_table_is_attached_checked_shown_and_detached(world: World, synced: Co
     assert synced("key-table", "show").err == (
         "vsync: no table is attached: the keys are in the table entries of VSYNC itself\n"
     )
+
+
+def test_indexes_are_built_first_and_stay_where_the_rest_is_refused(
+    world: World, synced: Command, tmp_path: Path
+) -> None:
+    world.sql(TABLE)
+    (tmp_path / "mapping.toml").write_text(MAPPING, "utf-8")
+    with world.database.connect() as connection:
+        assert leases.acquire(connection, Fence(ISPB, "a-run"), "here", 3_600)
+    refused = synced("key-table", "attach", "mapping.toml")
+    assert (refused.status, refused.err) == (2, "vsync: a sync is at work: try again when it has ended\n")
+    assert world.sql("select count(*) from pg_indexes where indexname like 'vsync_keys_%%'") == [(4,)]
+    assert world.sql("select relkind::text from pg_class where oid = 'entries'::regclass") == [("r",)]
 
 
 def test_the_sql_that_is_printed_is_the_sql_that_is_run(world: World, synced: Command, tmp_path: Path) -> None:
