@@ -49,7 +49,7 @@ class Line:
 
 @click.command()
 @click.option("--keys", default=1_000_000, show_default=True, help="Keys of the participant, and CIDs of a set.")
-@click.option("--rounds", default=2, show_default=True, help="How often each way is measured; the fastest counts.")
+@click.option("--rounds", default=1, show_default=True, help="How often each way is measured; the fastest counts.")
 @click.option("--case", "cases", multiple=True, type=click.Choice(CASES), help="Only these cases.")
 @click.option("--output", default=_HERE / "results.json", type=click.Path(path_type=Path), help="Where results go.")
 @click.option("--page", default=_HERE.parent / "docs" / "benchmarks.md", type=click.Path(path_type=Path))
