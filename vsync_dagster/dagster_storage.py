@@ -69,6 +69,6 @@ def _holding_its_connection(storage: DagsterPostgresStorage) -> DagsterPostgresS
 def _engine(url: URL) -> Engine:
     """One a process and database, however many instances are made: it holds two connections; others close after use.
 
-    Two, because Dagster writes an event's row and its index in connections of their own, one inside the other.
+    Two, because Dagster asks in a second one while the first writes to its index what became of an asset.
     """
     return create_engine(url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=-1, pool_pre_ping=True)
