@@ -104,9 +104,11 @@ def exchange(http: httpx.Client, request: Request, clock: Callable[[], float], t
         DictIdentityError: one side does not accept the other's certificate.
     """
     deadline = clock() + time_limit
+    # Whole, so that it is parsed once: httpx would parse the path, and again what comes of it and the base URL.
+    url = f"{http.base_url}{request.path}"
     try:
         with http.stream(
-            request.method, request.path, params=request.params, headers=request.headers, content=request.body
+            request.method, url, params=request.params, headers=request.headers, content=request.body
         ) as response:
             body = _read_bounded(response, clock, deadline)
             return Answer(response.status_code, response.headers.get("Retry-After"), body)

@@ -1,10 +1,11 @@
 """Looking up many entries by their CIDs, several at a time."""
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from queue import SimpleQueue
 
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import DictForbiddenError, DictNotFoundError, DictRejectedError
@@ -38,21 +39,25 @@ def look_up(client: DictClient, cids: Iterable[bytes], concurrency: int = CONCUR
         VsyncError: what the client raises, except that 404 and 403 are outcomes.
     """
     waiting = iter(cids)
+    ended: SimpleQueue[Future[LookUp]] = SimpleQueue()
     failure: BaseException | None = None
     with ThreadPoolExecutor(concurrency, thread_name_prefix="look-up") as pool:
-        running = {pool.submit(_look_up, client, cid) for cid in islice(waiting, concurrency)}
+
+        def begin(most: int) -> int:
+            begun = [pool.submit(_look_up, client, cid) for cid in islice(waiting, most)]
+            for future in begun:
+                future.add_done_callback(ended.put)
+            return len(begun)
+
+        running = begin(concurrency)
         while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            failure = failure or _first_failure(done)
-            if failure is None:
-                running |= {pool.submit(_look_up, client, cid) for cid in islice(waiting, len(done))}
-            yield from (future.result() for future in done if future.exception() is None)
+            future = ended.get()
+            failure = failure or future.exception()
+            running += begin(0 if failure else 1) - 1
+            if future.exception() is None:
+                yield future.result()
     if failure is not None:
         raise failure
-
-
-def _first_failure(done: Iterable[Future[LookUp]]) -> BaseException | None:
-    return next((error for future in done if (error := future.exception()) is not None), None)
 
 
 def _look_up(client: DictClient, cid: bytes) -> LookUp:

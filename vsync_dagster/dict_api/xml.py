@@ -9,7 +9,7 @@ signatures do: what is not signed must not part a text that is.
 import types
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import TypeVar
@@ -71,45 +71,72 @@ def from_xml(message_type: type[_Message], element: etree._Element) -> _Message:
     Raises:
         MalformedMessageError: a required field is missing or has another form; the text names the field only.
     """
-    children = {etree.QName(child).localname: child for child in element if isinstance(child.tag, str)}
-    values: dict[str, object] = {}
+    children = {_local_name(child): child for child in element if isinstance(child.tag, str)}
     kind: type = message_type
-    for name, hint in _field_types(kind).items():
-        child = children.get(_element_name(name))
-        values[name] = _read_field(message_type, name, hint, child)
-    return message_type(**values)
+    return message_type(*(_read_field(field, children.get(field.element)) for field in _fields(kind)))
 
 
-def _read_field(message_type: type, name: str, hint: object, child: etree._Element | None) -> object:
-    inner, optional = _without_none(hint)
-    many = typing.get_origin(inner) is tuple
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """How one field of a message is read: `element` is its name in XML, `item` the type of each of several."""
+
+    message: str
+    element: str
+    kind: object
+    is_optional: bool
+    item: type | None
+
+    def __str__(self) -> str:
+        return f"{self.message}.{self.element}"
+
+
+@cache
+def _fields(message_type: type) -> tuple[_Field, ...]:
+    """Return the fields of a message, worked out from its types once: there are many answers of a few types."""
+    hints = typing.get_type_hints(message_type)
+    names = [field.name for field in fields(message_type)]
+    return tuple(_field(message_type.__name__, name, hints[name]) for name in names)
+
+
+def _field(message: str, name: str, hint: object) -> _Field:
+    kind, is_optional = _without_none(hint)
+    item = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
+    return _Field(message, _element_name(name), kind, is_optional, item)
+
+
+def _read_field(field: _Field, child: etree._Element | None) -> object:
     if child is None:
-        if many:
+        if field.item is not None:
             return ()
-        if optional:
+        if field.is_optional:
             return None
-        raise MalformedMessageError(f"{message_type.__name__} has no {_element_name(name)}")
+        raise MalformedMessageError(f"{field.message} has no {field.element}")
     try:
-        if many:
-            item_type = typing.get_args(inner)[0]
-            return tuple(_read(item_type, item) for item in _named(child, item_type.__name__))
-        return _read(inner, child)
+        if field.item is not None:
+            return tuple(_read(field.item, item) for item in _named(child, field.item.__name__))
+        return _read(field.kind, child)
     except (ValueError, OverflowError):
         # from None: the original text quotes the value.
-        raise MalformedMessageError(f"{message_type.__name__}.{_element_name(name)} is malformed") from None
+        raise MalformedMessageError(f"{field} is malformed") from None
 
 
 def _named(parent: etree._Element, name: str) -> Iterator[etree._Element]:
-    return (item for item in parent if isinstance(item.tag, str) and etree.QName(item).localname == name)
+    return (item for item in parent if isinstance(item.tag, str) and _local_name(item) == name)
+
+
+def _local_name(element: etree._Element) -> str:
+    # What etree.QName tells, which also checks that it is a name: of what was parsed, it is.
+    return str(element.tag).rpartition("}")[2]
 
 
 def _read(kind: object, element: etree._Element) -> object:
-    if is_dataclass(kind) and isinstance(kind, type):
-        return from_xml(kind, element)
+    reader = _READERS.get(kind)
+    if reader is None:
+        return from_xml(typing.cast("type", kind), element)
     if len(element):
         # `text` ends at the first child: a value must not be cut short by one.
         raise ValueError("not plain text")
-    return _READERS[kind](element.text or "")
+    return reader(element.text or "")
 
 
 def _read_bool(text: str) -> bool:
@@ -160,11 +187,6 @@ def to_text(value: object) -> str:
 
 def _element_name(field_name: str) -> str:
     return "".join(part.capitalize() for part in field_name.split("_"))
-
-
-@cache
-def _field_types(message_type: type) -> dict[str, object]:
-    return typing.get_type_hints(message_type)
 
 
 def _without_none(hint: object) -> tuple[object, bool]:

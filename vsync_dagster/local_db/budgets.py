@@ -13,7 +13,7 @@ from typing import Protocol
 
 from psycopg.rows import class_row
 
-from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.database import Connection, Database, Session
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.reconcile.plan import Bucket
 
@@ -110,11 +110,16 @@ class SharedBudget:
         scope_ispb: str,
         limits: Mapping[str, Limit],
         *,
+        session: Session | None = None,
         sleep: Callable[[float], None] = time.sleep,
         max_wait: float = 3_600.0,
     ) -> None:
-        """Buckets that nobody has used yet start full, with `limits`. One wait is at most `max_wait` seconds."""
+        """Buckets that nobody has used yet start full, with `limits`. One wait is at most `max_wait` seconds.
+
+        `session`, where there is one, is what is used of the database most of the time.
+        """
         self._database = database
+        self._transactions = session or database
         self._scope = scope_ispb
         self._limits = limits
         self._sleep = sleep
@@ -146,7 +151,7 @@ class SharedBudget:
             bucket = self._read(conn, policy)
             self._keep(conn, policy, min(bucket.tokens + tokens, bucket.capacity))
 
-        self._database.retrying(give_back, sleep=self._sleep)
+        self._transactions.retrying(give_back, sleep=self._sleep)
 
     def drained(self, policy: str) -> None:
         """Empty the bucket: DICT answered 429."""
@@ -157,7 +162,7 @@ class SharedBudget:
             self._read(conn, policy)
             self._keep(conn, policy, 0.0)
 
-        self._database.retrying(empty, sleep=self._sleep)
+        self._transactions.retrying(empty, sleep=self._sleep)
 
     def learn(self, policies: Sequence[PolicyState]) -> None:
         """Take over what DICT tells of the buckets known here; one that could never refill is not believed."""
@@ -178,14 +183,14 @@ class SharedBudget:
             with conn.cursor() as cursor:
                 cursor.executemany(_LEARN, rows)
 
-        self._database.retrying(write, sleep=self._sleep)
+        self._transactions.retrying(write, sleep=self._sleep)
         with self._lock:
             # DICT has not counted what was leased and not used: it is in the number that was just told.
             self._leased.clear()
 
     def bucket(self, policy: str) -> Bucket:
         """Return what may be spent of a bucket: without what is kept back, and with what is leased."""
-        held = self._database.retrying(lambda conn: self._read(conn, policy), sleep=self._sleep)
+        held = self._transactions.retrying(lambda conn: self._read(conn, policy), sleep=self._sleep)
         kept_back = _kept_back(held, 1)
         with self._lock:
             spendable = max(held.tokens - kept_back, 0.0) + self._leased[policy]
@@ -229,7 +234,7 @@ class SharedBudget:
             self._keep(conn, policy, bucket.tokens - granted)
             return granted, 0.0
 
-        return self._database.retrying(fetch, sleep=self._sleep)
+        return self._transactions.retrying(fetch, sleep=self._sleep)
 
     def _read(self, conn: Connection, policy: str) -> Bucket:
         """Read a bucket and lock it until the transaction ends."""

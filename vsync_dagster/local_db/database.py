@@ -1,12 +1,13 @@
 """How this application connects to PostgreSQL: timeouts, UTC, and which errors are worth another try."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -22,6 +23,7 @@ Result = TypeVar("Result")
 
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 10_000
+_SESSION_IDLE_S = 10.0
 _SESSION = "select set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC', false)"
 
 
@@ -74,18 +76,24 @@ class Database:
             DatabaseUnavailableError: no connection, or it was lost.
             DatabaseError: the server refuses a statement made inside the block.
         """
-        with (
-            database_errors(),
-            psycopg.connect(
-                self.url,
-                application_name="vsync",
-                client_encoding="utf8",
-                connect_timeout=CONNECT_TIMEOUT_S,
-            ) as conn,
-        ):
+        with database_errors(), self.open(bulk=bulk) as conn:
+            yield conn
+
+    def open(self, *, bulk: bool = False) -> Connection:
+        """Open a connection as `connect` does, and leave closing it, and psycopg's errors, to the caller."""
+        conn = psycopg.connect(
+            self.url,
+            application_name="vsync",
+            client_encoding="utf8",
+            connect_timeout=CONNECT_TIMEOUT_S,
+        )
+        try:
             conn.execute(_SESSION, ["0" if bulk else str(STATEMENT_TIMEOUT_MS)])
             conn.commit()
-            yield conn
+        except BaseException:
+            conn.close()
+            raise
+        return conn
 
     def retrying(
         self,
@@ -129,6 +137,64 @@ class Database:
             if self.guard is not None:
                 self.guard(conn)
             return operation(conn)
+
+
+class Session:
+    """Transactions over one connection, one at a time, for whoever has many short ones. Safe for threads.
+
+    The connection is opened when it is needed, and anew after a failure or some seconds without use: a firewall or a
+    pooler may have forgotten it. Leaving the block closes it.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._used_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._close()
+
+    def retrying(
+        self,
+        operation: Callable[[Connection], Result],
+        *,
+        attempts: int = 5,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Result:
+        """Run an operation in one transaction, as `Database.retrying` does."""
+        result: Result = retry_transient(attempts, sleep)(self._once, operation)
+        return result
+
+    def _once(self, operation: Callable[[Connection], Result]) -> Result:
+        with self._lock:
+            try:
+                with database_errors():
+                    return self._run(operation)
+            except BaseException:
+                self._close()
+                raise
+            finally:
+                self._used_at = self._clock()
+
+    def _run(self, operation: Callable[[Connection], Result]) -> Result:
+        if self._connection is None or self._clock() - self._used_at > _SESSION_IDLE_S:
+            self._close()
+            self._connection = self._database.open()
+        with self._connection.transaction():
+            if self._database.guard is not None:
+                self._database.guard(self._connection)
+            return operation(self._connection)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def retry_transient(attempts: int = 5, sleep: Callable[[float], None] = time.sleep) -> Retrying:

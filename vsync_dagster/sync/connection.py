@@ -18,7 +18,7 @@ from vsync_dagster.dict_api.settings import INSECURE, DictSettings
 from vsync_dagster.environment import Environment
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.budgets import SharedBudget
-from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.database import Database, Session
 from vsync_dagster.sync.allowance import Allowance
 from vsync_dagster.sync.evidence import CallRecorder
 
@@ -57,10 +57,12 @@ def connect_dict(
     requester = participant.via or participant.ispb
     with (
         # A call that was made is evidence, also that of a run which may write nothing else any more.
-        CallRecorder(database.unguarded(), run_id) as recorder,
+        Session(database.unguarded()) as evidence,
+        CallRecorder(evidence, run_id) as recorder,
+        Session(database) as budgets,
         http_client(settings.url, ssl_context=settings.ssl_context) as http,
     ):
-        budget = SharedBudget(database, requester, DOCUMENTED, max_wait=longest_wait)
+        budget = SharedBudget(database, requester, DOCUMENTED, session=budgets, max_wait=longest_wait)
         client = DictClient(
             http,
             participant=ispb,

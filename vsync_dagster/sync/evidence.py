@@ -7,7 +7,7 @@ from typing import Self
 
 from vsync_dagster.dict_api.calls import DictCall
 from vsync_dagster.local_db import calls
-from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.database import Database, Session
 
 # Look-ups are many and alike. What a process that is killed may lose of them is as much as it loses of their answers.
 BATCHED = "getEntryByCid"
@@ -21,7 +21,7 @@ class CallRecorder:
     Safe for several threads.
     """
 
-    database: Database
+    database: Database | Session
     run_id: str | None
     _calls: list[DictCall] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)

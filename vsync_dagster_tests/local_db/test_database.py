@@ -2,14 +2,16 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psycopg
 import pytest
 
-from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.database import Connection, Database, Session
 from vsync_dagster.local_db.errors import DatabaseError, DatabaseUnavailableError
 from vsync_dagster.reconcile.errors import PermanentError
-from vsync_dagster_tests.local_db.parts import insert, make_entry, value
+from vsync_dagster_tests.local_db.parts import insert, make_entry, rows, value
 
 SECRET = "open-sesame"
 
@@ -180,6 +182,68 @@ def test_retrying_each_begins_nothing_after_a_failure(database: Database) -> Non
     assert begun == [0, 1]
     with database.connect() as conn:
         assert value(conn, "select count(*) from entries") == 1
+
+
+def _pid(conn: Connection) -> int:
+    return int(value(conn, "select pg_backend_pid()"))
+
+
+def test_a_session_commits_each_transaction_on_the_same_connection(database: Database) -> None:
+    def write(conn: Connection) -> int:
+        insert(conn, make_entry(len(pids)))
+        return _pid(conn)
+
+    pids: list[int] = []
+    with Session(database) as session, database.connect() as watcher:
+        for number in range(3):
+            pids.append(session.retrying(write))
+            assert value(watcher, "select count(*) from entries") == number + 1
+            watcher.rollback()
+        assert len(set(pids)) == 1
+    with database.connect() as conn:
+        while rows(conn, "select 1 from pg_stat_activity where pid = %s", [pids[0]]):
+            conn.rollback()
+
+
+def test_a_session_starts_over_on_a_new_connection(database: Database) -> None:
+    operation, _ = _failing(2, "select pg_terminate_backend(pg_backend_pid())")
+    with Session(database) as session:
+        before = session.retrying(_pid)
+        assert session.retrying(operation, sleep=lambda _: None) == 3
+        assert session.retrying(_pid) != before
+    with database.connect() as conn:
+        assert value(conn, "select count(*) from entries") == 1
+
+
+def test_a_session_rolls_back_what_failed(database: Database) -> None:
+    with Session(database) as session:
+        with pytest.raises(KeyError):
+            session.retrying(_insert_and_fail)
+        assert session.retrying(lambda conn: value(conn, "select count(*) from entries")) == 0
+
+
+def test_a_session_does_not_use_a_connection_that_was_idle_for_long(database: Database) -> None:
+    now = [0.0]
+    with Session(database, lambda: now[0]) as session:
+        first = session.retrying(_pid)
+        now[0] += 10
+        assert session.retrying(_pid) == first
+        now[0] += 11
+        assert session.retrying(_pid) != first
+
+
+def test_a_session_keeps_the_guard(database: Database) -> None:
+    def refuse(_: Connection) -> None:
+        raise PermanentError("not any more")
+
+    with Session(replace(database, guard=refuse)) as session, pytest.raises(PermanentError, match="not any more"):
+        session.retrying(_pid)
+
+
+def test_a_session_serves_threads_one_at_a_time(database: Database) -> None:
+    with Session(database) as session, ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: session.retrying(lambda conn: insert(conn, make_entry(n))), range(40)))
+        assert session.retrying(lambda conn: value(conn, "select count(*) from entries")) == 40
 
 
 def test_psycopg_reads_times_as_utc(conn: psycopg.Connection[tuple[object, ...]]) -> None:
