@@ -86,8 +86,8 @@ def duckdb_prefixes(place: Place) -> None:
 
 
 def _blocks(side: Cids) -> Iterator[Cids]:
-    for start in range(0, len(side), 8_192):
-        yield side[start : start + 8_192]
+    for start in range(0, len(side), 131_072):
+        yield side[start : start + 131_072]
 
 
 def _check(place: Place, only_ours: int, only_theirs: int) -> None:

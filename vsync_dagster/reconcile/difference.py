@@ -6,9 +6,7 @@ since then can differ. Both ways end in `check`, which holds whatever the method
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 from vsync_dagster.reconcile.cid_set import CidBlocks, Tally
 from vsync_dagster.reconcile.errors import RefusedError
@@ -52,18 +50,17 @@ class Comparison:
 def compare(ours: CidBlocks, theirs: CidBlocks, our_count: int) -> Comparison:
     """Compare two whole sets, in memory that grows with their differences and not with their sizes.
 
-    Each is streamed into a sketch, and streamed again for what the two sketches do not have in common; both sides at
-    once, each in a thread of its own. `our_count` sizes the sketches and bears on nothing else.
+    Each is streamed into a sketch, and streamed again for what the two sketches do not have in common. `our_count`
+    sizes the sketches and bears on nothing else.
 
     Raises:
         DuplicateCidError: a side has a CID more often than the other, and more than once.
         ComparisonError: the differences found do not add up to both sides.
     """
-    with ThreadPoolExecutor(2) as both:
-        (our_tally, our_sketch), (their_tally, their_sketch) = both.map(partial(_summed, our_count), (ours, theirs))
-        suspects = our_sketch.unlike(their_sketch)
-        names = ("our snapshot", "DICT's CID file")
-        our_rest, their_rest = both.map(partial(_fetch, suspects), (ours, theirs), names)
+    our_tally, our_sketch = _summed(our_count, ours)
+    their_tally, their_sketch = _summed(our_count, theirs)
+    suspects = our_sketch.unlike(their_sketch)
+    our_rest, their_rest = _fetch(suspects, ours, "our snapshot"), _fetch(suspects, theirs, "DICT's CID file")
     found = SetDifference(our_rest - their_rest, their_rest - our_rest)
     check(our_tally.vsync, their_tally.vsync, found)
     check_counts(our_tally.count, their_tally.count, found)

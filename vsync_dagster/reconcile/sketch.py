@@ -20,7 +20,7 @@ _CELL_BITS = (10, 20, 21)
 _LARGE = 25
 # Cells for each CID that is known beforehand: one in 270 of all others is let through.
 _CELLS_EACH = 16
-_CHUNK_ROWS = 8_192  # what is computed for a chunk stays inside the L2 cache, and is not mapped anew each time
+_CHUNK_ROWS = 32_768  # what is computed for a chunk stays near the processor; of smaller ones, each call costs more
 # Any odd constants; with them half of a CID bears on its cells, and all of it on its number.
 _PLACE, _NUMBER, _OFFSET = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)
 
