@@ -177,7 +177,7 @@ def simulator(folder: Path) -> Iterator[str]:
     try:
         yield ours.recv()
     finally:
-        process.terminate()
+        process.kill()  # whoever runs the benchmark may have it ignore gentler signals
         process.join()
 
 
