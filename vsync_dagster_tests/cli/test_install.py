@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -111,7 +112,4 @@ def on_the_server(url: str, script: str) -> None:
                 connection.execute(statement.encode())
 
 
-pytestmark = pytest.mark.skipif(
-    not any((Path(folder) / "openssl").exists() for folder in os.environ["PATH"].split(os.pathsep)),
-    reason="openssl is not installed",
-)
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
