@@ -43,7 +43,7 @@ def use(instance: dg.DagsterInstance) -> None:
     assert instance.get_dynamic_partitions("ispb") == ["12345678"]
 
 
-def test_a_process_holds_one_connection_however_many_instances_it_makes(
+def test_another_instance_in_a_process_takes_no_connection_of_its_own(
     database: Database, instance: dg.DagsterInstance, home: Path
 ) -> None:
     use(instance)
