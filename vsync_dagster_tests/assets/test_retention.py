@@ -1,6 +1,7 @@
 """The clean-up of what syncs leave behind, as the login that may do nothing else."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from vsync_dagster.definitions import defs
 from vsync_dagster.local_db import roles
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.partitions import TIMEZONE
 from vsync_dagster.retention import Retention, RetentionSettings
 from vsync_dagster.store import SnapshotStore
 from vsync_dagster_tests.logins import login_with
@@ -21,7 +23,7 @@ def clean_up(world: World, login: Database, now: datetime) -> Retention:
 
 def test_snapshots_go_after_a_month_and_runs_after_a_year(world: World) -> None:
     world.populate(5)
-    report = world.sync("FULL", day=datetime.now(UTC).date())
+    report = world.sync("FULL", day=datetime.now(ZoneInfo(TIMEZONE)).date())
     now = datetime.now(UTC)
     with login_with(world.database, roles.RETENTION) as login:
         assert set(clean_up(world, login, now).due().values()) == {0}
