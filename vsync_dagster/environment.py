@@ -153,16 +153,17 @@ class Environment:
 
     @property
     def clock_limits(self) -> ClockLimits:
-        """When the clocks of the 36-hour rule ring, in whole hours; the metrics hand them on to Prometheus' rules.
+        """When a participant's clocks ring, in whole hours; the metrics hand them on to Prometheus' rules.
 
         `VSYNC_NOT_ANSWERED_WARNING_HOURS` and `VSYNC_NOT_ANSWERED_CRITICAL_HOURS`: without any answer of DICT's;
-        `VSYNC_NOT_OK_HOURS`: without its OK.
+        `VSYNC_NOT_OK_HOURS`: without its OK; `VSYNC_NOT_READ_WHOLE_HOURS`: without a whole read of the table.
         """
         default = ClockLimits()
         limits = ClockLimits(
             answered_warning=self._hours("VSYNC_NOT_ANSWERED_WARNING_HOURS", default.answered_warning),
             answered_critical=self._hours("VSYNC_NOT_ANSWERED_CRITICAL_HOURS", default.answered_critical),
             ok=self._hours("VSYNC_NOT_OK_HOURS", default.ok),
+            read_whole=self._hours("VSYNC_NOT_READ_WHOLE_HOURS", default.read_whole),
         )
         if not limits.answered_warning <= limits.answered_critical <= LONGEST_INTERVAL:
             raise EnvironmentVariableError(

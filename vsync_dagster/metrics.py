@@ -115,6 +115,7 @@ def limit_family(limits: ClockLimits) -> Metric:
         (["answered", "critical"], limits.answered_critical.total_seconds()),
         (["ok", "warning"], limits.ok.total_seconds()),
         (["ok_without_review", "critical"], limits.ok.total_seconds()),
+        (["read_whole", "warning"], limits.read_whole.total_seconds()),
     ]
     return _gauge("vsync_clock_limit_seconds", "When a clock rings", ["clock", "severity"], values)
 
@@ -172,6 +173,11 @@ _CLOCK_GAUGES: tuple[tuple[str, str, Callable[[Clock], float]], ...] = (
         "vsync_since_ok_without_review_seconds",
         "Since DICT last answered OK, keys under review left out or not; at first since the registration",
         lambda clock: clock.since_ok_without_review,
+    ),
+    (
+        "vsync_since_read_whole_seconds",
+        "Since the table was last read whole and DICT said OK to what it held; at first since the registration",
+        lambda clock: clock.since_read_whole,
     ),
     (
         "vsync_ok_left_out_keys",

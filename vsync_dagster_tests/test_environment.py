@@ -30,13 +30,15 @@ def test_how_long_a_lease_lasts_and_is_waited_for() -> None:
         _ = Environment({"VSYNC_LEASE_SECONDS": "0"}).lease_seconds
 
 
-WARNING, CRITICAL, NOT_OK = (f"VSYNC_NOT_{what}_HOURS" for what in ("ANSWERED_WARNING", "ANSWERED_CRITICAL", "OK"))
+WARNING, CRITICAL, NOT_OK, NOT_READ = (
+    f"VSYNC_NOT_{what}_HOURS" for what in ("ANSWERED_WARNING", "ANSWERED_CRITICAL", "OK", "READ_WHOLE")
+)
 
 
 def test_when_the_clocks_ring() -> None:
-    assert Environment({}).clock_limits == ClockLimits(*(timedelta(hours=hours) for hours in (24, 33, 36)))
-    given = Environment({WARNING: "12", CRITICAL: "36", NOT_OK: "48"}).clock_limits
-    assert given == ClockLimits(*(timedelta(hours=hours) for hours in (12, 36, 48)))
+    assert Environment({}).clock_limits == ClockLimits(*(timedelta(hours=hours) for hours in (24, 33, 36, 336)))
+    given = Environment({WARNING: "12", CRITICAL: "36", NOT_OK: "48", NOT_READ: "800"}).clock_limits
+    assert given == ClockLimits(*(timedelta(hours=hours) for hours in (12, 36, 48, 800)))
 
 
 @pytest.mark.parametrize(

@@ -130,20 +130,39 @@ def test_the_clocks_run_from_the_registration_until_dict_has_answered(registered
         conn.execute("update participants set created_at = now() - interval '40 hours'")
         sync_state.record_answered(conn, ISPB, "CPF", ago)
         conn.execute(
-            "update sync_state set verified_at = %s, true_ok_at = %s, excluded_cids = array[sha256('a'), sha256('b')]",
-            [ago - timedelta(hours=2), ago - timedelta(hours=3)],
+            "update sync_state set verified_at = %s, true_ok_at = %s, read_whole_at = %s,"
+            " excluded_cids = array[sha256('a'), sha256('b')]",
+            [ago - timedelta(hours=hours) for hours in (2, 3, 4)],
         )
     with serving(registered.url) as url:
         told = scrape(url)
 
     hours = {name: value / 3600 for name, value in told.items() if name.startswith("vsync_since")}
-    assert len(hours) == 3 * 2 * 5, "three clocks, two participants, five key types"
+    assert len(hours) == 4 * 2 * 5, "four clocks, two participants, five key types"
     cpf = f'{{ispb="{ISPB}",key_type="CPF"}}'
     assert hours[f"vsync_since_answered_seconds{cpf}"] == pytest.approx(30, abs=0.5)
     assert hours[f"vsync_since_ok_without_review_seconds{cpf}"] == pytest.approx(32, abs=0.5)
     assert hours[f"vsync_since_ok_seconds{cpf}"] == pytest.approx(33, abs=0.5)
+    assert hours[f"vsync_since_read_whole_seconds{cpf}"] == pytest.approx(34, abs=0.5)
     assert told[f"vsync_ok_left_out_keys{cpf}"] == 2
-    assert hours[f'vsync_since_ok_seconds{{ispb="{OTHER_ISPB}",key_type="EVP"}}'] == pytest.approx(40, abs=0.5)
+    for clock in ("ok", "read_whole"):
+        assert hours[f'vsync_since_{clock}_seconds{{ispb="{OTHER_ISPB}",key_type="EVP"}}'] == pytest.approx(40, abs=0.5)
+
+
+def test_the_limits_of_the_clocks_are_served(registered: Database) -> None:
+    with serving(registered.url, VSYNC_NOT_OK_HOURS="40", VSYNC_NOT_READ_WHOLE_HOURS="500") as url:
+        told = scrape(url)
+
+    assert {name: value / 3600 for name, value in told.items() if name.startswith("vsync_clock_limit")} == {
+        f'vsync_clock_limit_seconds{{clock="{clock}",severity="{severity}"}}': hours
+        for clock, severity, hours in (
+            ("answered", "warning", 24),
+            ("answered", "critical", 33),
+            ("ok", "warning", 40),
+            ("ok_without_review", "critical", 40),
+            ("read_whole", "warning", 500),
+        )
+    }
 
 
 def test_what_waits(registered: Database) -> None:

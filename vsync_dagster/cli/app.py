@@ -62,6 +62,7 @@ def cli() -> None:
       VSYNC_ALERT_REPEAT_HOURS       when what still stands is told again, default 24
       VSYNC_NOT_ANSWERED_WARNING_HOURS, VSYNC_NOT_ANSWERED_CRITICAL_HOURS, VSYNC_NOT_OK_HOURS
                                      when late verifications ring, default 24, 33 and 36
+      VSYNC_NOT_READ_WHOLE_HOURS     when FULL syncs that do not come ring, default 336 (two weeks)
       VSYNC_ALERTMANAGER_URL         an Alertmanager that is told too
       VSYNC_DAGSTER_URL              where people reach Dagster's UI, for links
     """

@@ -55,6 +55,7 @@ select p.participant_ispb as ispb, key_type,
     extract(epoch from now() - coalesce(s.answered_at, p.created_at))::float8 as since_answered,
     extract(epoch from now() - coalesce(s.true_ok_at, p.created_at))::float8 as since_ok,
     extract(epoch from now() - coalesce(s.verified_at, p.created_at))::float8 as since_ok_without_review,
+    extract(epoch from now() - coalesce(s.read_whole_at, p.created_at))::float8 as since_read_whole,
     coalesce(cardinality(s.excluded_cids), 0) as left_out
 from participants p cross join unnest(%s::text[]) as key_type
 left join sync_state s using (participant_ispb, key_type)
@@ -122,7 +123,8 @@ class Clock:
     """Seconds since DICT last answered a verification of a key type, and since it last said OK to the true VSync.
 
     `since_ok_without_review` is since the last OK, keys under review left out or not; `left_out` counts those that
-    were. What never happened counts from when the participant was registered.
+    were; `since_read_whole` is since the table was last read whole for a set that was then OK. What never happened
+    counts from when the participant was registered.
     """
 
     ispb: str
@@ -130,6 +132,7 @@ class Clock:
     since_answered: float
     since_ok: float
     since_ok_without_review: float
+    since_read_whole: float
     left_out: int
 
 

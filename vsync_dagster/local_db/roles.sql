@@ -176,8 +176,8 @@ grant select (
     entries_created, entries_updated, entries_deleted
 ) on sync_reports to vsync_monitoring;
 -- How many CIDs were left out of an OK is counted from the CIDs.
-grant select (participant_ispb, key_type, answered_at, verified_at, true_ok_at, excluded_cids) on sync_state
-to vsync_monitoring;
+grant select (participant_ispb, key_type, answered_at, verified_at, true_ok_at, excluded_cids, read_whole_at)
+on sync_state to vsync_monitoring;
 grant select (participant_ispb, status, ask_again_on, created_at) on manual_review_queue to vsync_monitoring;
 grant select (id, created_at, published_at) on outbox to vsync_monitoring;
 grant select (id, severity, resolved_at) on alerts to vsync_monitoring;

@@ -1,6 +1,6 @@
-"""The clocks of the 36-hour rule: how long DICT has answered no verification, and how long it has not said OK.
+"""The clocks of the 36-hour rule, DICT's answers and its OK, and our own: of whole reads, and of keys under review.
 
-Source: Manual Operacional do DICT, history of version 1.1: a verification every 36 hours at the latest.
+Source of the 36 hours: Manual Operacional do DICT, history of version 1.1: a verification every 36 hours at the latest.
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,17 @@ LONGEST_REVIEW = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class ClockLimits:
-    """How long a participant's clocks may run: without any answer of DICT's, and without its OK.
+    """How long a participant's clocks may run: without any answer of DICT's, without its OK, and without a whole read.
 
-    An OK without the keys under review that is no older than `ok` keeps a missing true OK from being critical.
+    An OK without the keys under review that is no older than `ok` keeps a missing true OK from being critical. A FULL
+    sync is due each week: after two weeks it has not come twice, while one that waits for its turn among many, or
+    fails once, is soon made up for.
     """
 
     answered_warning: timedelta = timedelta(hours=24)
     answered_critical: timedelta = timedelta(hours=33)
     ok: timedelta = LONGEST_INTERVAL
+    read_whole: timedelta = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)

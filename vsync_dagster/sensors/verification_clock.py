@@ -1,5 +1,6 @@
-"""Rings when verifications or reviews of a participant are late: also when nothing runs at all, or nothing can."""
+"""Rings when verifications, FULL syncs or reviews are late: also when nothing runs at all, or nothing can."""
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
 
@@ -13,13 +14,17 @@ from vsync_dagster.reconcile.waiting import LONGEST_REVIEW, ClockLimits, Overdue
 from vsync_dagster.resources import LocalDatabase, environment
 
 HOUR = 3_600.0
-NOT_ANSWERED, NOT_OK, REVIEW_WAITS = "VSyncNotAnswered", "VSyncNotOk", "VSyncReviewWaits"
+DAY = 24 * HOUR
+NOT_ANSWERED, NOT_OK = "VSyncNotAnswered", "VSyncNotOk"
+NOT_READ_WHOLE, REVIEW_WAITS = "VSyncNotReadWhole", "VSyncReviewWaits"
+_OURS = (NOT_ANSWERED, NOT_OK, NOT_READ_WHOLE, REVIEW_WAITS)
 
 
 @dg.sensor(
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Raises an alert for each participant whose verifications or reviews are late. Starts no run.",
+    description="Raises an alert for each participant whose verifications, FULL syncs or reviews are late."
+    " Starts no run.",
 )
 def verification_clock(local_database: LocalDatabase) -> dg.SkipReason:
     """Raise what is late and resolve what is late no more, in one transaction."""
@@ -33,7 +38,7 @@ def verification_clock(local_database: LocalDatabase) -> dg.SkipReason:
         for alert in late.values():
             alerts.raise_alert(connection, alert)
         for each in alerts.standing(connection):
-            if each.alert.name in (NOT_ANSWERED, NOT_OK, REVIEW_WAITS) and each.alert.fingerprint not in late:
+            if each.alert.name in _OURS and each.alert.fingerprint not in late:
                 alerts.resolve(connection, each.alert.fingerprint)
         return len(late)
 
@@ -41,7 +46,7 @@ def verification_clock(local_database: LocalDatabase) -> dg.SkipReason:
 
 
 def late_alerts(clocks: Iterable[Clock], limits: ClockLimits) -> Iterator[Alert]:
-    """Return the alerts that stand by the clocks of all key types: at most two a participant."""
+    """Return the alerts that stand by the clocks of all key types: at most three a participant."""
     for ispb, group in groupby(sorted(clocks, key=lambda clock: clock.ispb), lambda clock: clock.ispb):
         own = list(group)
         answered = overdue(
@@ -58,6 +63,13 @@ def late_alerts(clocks: Iterable[Clock], limits: ClockLimits) -> Iterator[Alert]
         )
         if said_ok is not None:
             yield _not_ok(ispb, said_ok, own, limits)
+        read_whole = overdue(
+            {clock.key_type: clock.since_read_whole for clock in own},
+            warn_after=limits.read_whole.total_seconds(),
+            critical_after=math.inf,
+        )
+        if read_whole is not None:
+            yield _not_read_whole(ispb, read_whole)
 
 
 def review_alerts(queues: Iterable[ReviewQueue]) -> Iterator[Alert]:
@@ -84,6 +96,19 @@ def _not_ok(ispb: str, said_ok: Overdue, own: Iterable[Clock], limits: ClockLimi
         "DICT last said OK",
         critical=without > limits.ok.total_seconds(),
         beside=f" Without the keys under review, DICT last said OK {without / HOUR:.0f} hours ago.",
+    )
+
+
+def _not_read_whole(ispb: str, late: Overdue) -> Alert:
+    """A warning at most: daily syncs go on by the ledger, and DICT answers them."""
+    return Alert(
+        fingerprint=f"{NOT_READ_WHOLE}/{ispb}",
+        name=NOT_READ_WHOLE,
+        severity=Severity.WARNING,
+        title=f"{ispb}: the table was last read whole and proved {late.seconds / DAY:.0f} days ago",
+        text=f"Late: {', '.join(late.key_types)}. FULL syncs do not come, or prove nothing: see docs/runbooks.md, and"
+        f" run `vsync sync --ispb {ispb} --sync-type FULL`.",
+        labels={"ispb": ispb},
     )
 
 

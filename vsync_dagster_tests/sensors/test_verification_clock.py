@@ -1,4 +1,4 @@
-"""The clocks of the 36-hour rule ring by what DICT has answered, and when nothing has run at all."""
+"""The clocks ring by what DICT has answered and when the table was read whole, and when nothing has run at all."""
 
 import dagster as dg
 import pytest
@@ -113,6 +113,29 @@ def test_they_fall_silent_when_dict_has_answered(registered: Database) -> None:
     verified(registered, ALL, 0, 37)
     assert ringing(registered) == {f"VSyncNotOk/{ISPB}": "critical"}
     verified(registered, ALL, 0, 0)
+    assert ringing(registered) == {}
+
+
+def read_whole(database: Database, key_types: list[str], ago: str) -> None:
+    with database.connect() as connection:
+        connection.execute(
+            "update sync_state set read_whole_at = now() - %s::interval where key_type = any(%s)", [ago, key_types]
+        )
+
+
+def test_they_ring_for_a_table_that_was_not_read_whole_for_two_weeks(registered: Database) -> None:
+    """For one key type is enough. A participant that is new has two weeks, however often it is verified."""
+    verified(registered, ALL, 1, 1)
+    assert ringing(registered) == {}
+    read_whole(registered, ALL, "13 days 23 hours")
+    assert ringing(registered) == {}
+    read_whole(registered, ["EVP"], "15 days")
+    assert ringing(registered) == {f"VSyncNotReadWhole/{ISPB}": "warning"}
+    with registered.connect() as connection:
+        [standing] = alerts.standing(connection)
+    assert standing.alert.title == f"{ISPB}: the table was last read whole and proved 15 days ago"
+    assert standing.alert.text.startswith("Late: EVP.")
+    read_whole(registered, ["EVP"], "1 hour")
     assert ringing(registered) == {}
 
 
