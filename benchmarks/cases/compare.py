@@ -15,14 +15,14 @@ import psycopg
 from benchmarks.cases import vsyncs
 from benchmarks.data import ISPB, KEY_TYPE, Cids, random_cids, write_cid_file
 from benchmarks.measure import Place
-from vsync_dagster.assets import our_entries
+from vsync_dagster.assets import our_cids
 from vsync_dagster.dict_api.cid_file import read_cids
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.snapshot import read_snapshot
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.difference import compare
 from vsync_dagster.store import SnapshotStore
-from vsync_dagster.sync.local_sets import SnapshotEntries
+from vsync_dagster.sync.local_sets import OurEntries, SnapshotCids
 
 CASE = "a participant's table in PostgreSQL against its CID file, 20,000 CIDs differing each way"
 OURS = "vsync"
@@ -60,16 +60,17 @@ def _dict_cids(place: Place) -> Iterator[Cids]:
 
 def _snapshot_cids(place: Place) -> Iterator[Cids]:
     with tempfile.TemporaryDirectory(dir=place.folder) as folder:
-        yield from _stored(place, folder).cids(KEY_TYPE)
+        yield from _stored(place, folder)[0].of(KEY_TYPE)
 
 
-def _stored(place: Place, folder: str) -> SnapshotEntries:
+def _stored(place: Place, folder: str) -> tuple[SnapshotCids, OurEntries]:
     """Keep a snapshot of the table, as `local_snapshot` does."""
-    store, partition = SnapshotStore(folder), SyncPartition(date(2026, 11, 24), ISPB)
+    database, store, partition = Database(place.url), SnapshotStore(folder), SyncPartition(date(2026, 11, 24), ISPB)
     with store.write("local_snapshot", partition, "run") as snapshot:
-        read_snapshot(Database(place.url), ISPB, write_block=our_entries.writer(snapshot))
+        read = read_snapshot(database, ISPB, write_block=our_cids.writer(snapshot))
         snapshot.facts = place
-    return our_entries.read(store.read("local_snapshot", partition))
+    cids = our_cids.read(store.read("local_snapshot", partition))
+    return cids, OurEntries(database, ISPB, read.pg_snapshot)
 
 
 def _prepare_peer(place: Place) -> None:
@@ -86,8 +87,8 @@ prepare_duckdb_script = prepare_polars_script = prepare_python_dict = _prepare_p
 def vsync(place: Place) -> None:
     """Ours: the snapshot kept, both sides compared, and the rows of what only we hold."""
     with tempfile.TemporaryDirectory(dir=place.folder) as folder:
-        entries = _stored(place, folder)
-        found = compare(partial(entries.cids, KEY_TYPE), partial(read_cids, _path(place)), place.keys).found
+        cids, entries = _stored(place, folder)
+        found = compare(partial(cids.of, KEY_TYPE), partial(read_cids, _path(place)), place.keys).found
         rows = entries.rows(found.only_ours, ())
     _check(place, len(rows), len(found.only_theirs))
 

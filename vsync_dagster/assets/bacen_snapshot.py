@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from vsync_dagster.assets import our_entries
+from vsync_dagster.assets import our_cids
 from vsync_dagster.assets.common import asset_of_sync, partition_of
 from vsync_dagster.assets.local_snapshot import local_snapshot, snapshot_metadata, take_whole
 from vsync_dagster.local_db.database import Database
@@ -17,7 +17,7 @@ from vsync_dagster.sync.cid_files import CidFiles
 from vsync_dagster.sync.compare import Comparer, TableNeededError
 from vsync_dagster.sync.connection import DictConnection
 from vsync_dagster.sync.facts import DictFacts, LocalFacts
-from vsync_dagster.sync.local_sets import LedgerEntries
+from vsync_dagster.sync.local_sets import OurEntries
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +117,8 @@ def _comparer(
         ),
         ispb=partition.ispb,
         ours=ours,
-        entries=our_entries.read(local) if ours.whole else LedgerEntries(database, partition.ispb, ours.pg_snapshot),
+        entries=OurEntries(database, partition.ispb, ours.pg_snapshot),
+        cids=our_cids.read(local) if ours.whole else None,
         tampered=local.scan("tampered", LOCAL_SCHEMA).collect(),
         since=settings.since_time,
         lag=settings.log_lag_seconds,

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from vsync_dagster.assets import our_entries
+from vsync_dagster.assets import our_cids
 from vsync_dagster.assets.common import asset_of_sync, partition_of
 from vsync_dagster.local_db.database import Database, retry_transient
 from vsync_dagster.local_db.key_table.check import require_same_table
@@ -32,10 +32,10 @@ def local_snapshot(
     """The participant's five VSyncs, at one moment of the base.
 
     An INCREMENTAL sync carries them forward from the last verified ones, over the ledger of CIDs that came and went:
-    its cost follows the changes. A FULL sync reads the active entries whole, CIDs and entry ids, and recomputes each
-    CID from its row: a row that no longer hashes to the CID stored beside it is drift that a VSync cannot see. The
-    table is read whole, too, where the ledger cannot tell: never verified, another cluster, a trigger out of force.
-    No key, name or tax id is in the snapshot.
+    its cost follows the changes. A FULL sync reads the CIDs of all active entries, and recomputes each from its row:
+    a row that no longer hashes to the CID stored beside it is drift that a VSync cannot see. The table is read whole,
+    too, where the ledger cannot tell: never verified, another cluster, a trigger out of force. No key, name or tax id
+    is in the snapshot.
 
     Can be rebuilt at any time, also for a past day: it then shows the base as it is now.
     """
@@ -72,7 +72,7 @@ def take_whole(
                 database,
                 partition.ispb,
                 integrity=sync_type is SyncType.FULL,
-                write_block=our_entries.writer(snapshot),
+                write_block=our_cids.writer(snapshot),
             )
             snapshot.table("tampered").write(read.tampered)
             snapshot.facts = facts = _facts(run_id, sync_type, started_at, OurSets(read, local_sets(read)))

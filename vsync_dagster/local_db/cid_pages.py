@@ -16,11 +16,11 @@ import numpy as np
 from psycopg import IsolationLevel
 from psycopg.sql import SQL, Composed, Literal
 
-from vsync_dagster.local_db.cid_rows import CidBlock, active_rows
+from vsync_dagster.local_db.cid_rows import Bytes, CidBlock, active_rows
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.errors import DatabaseError
 
-# 4 MiB of table: about 15,000 rows, and 800 kB of ids and CIDs. A page holds 291 rows at most: never more than 8 MB.
+# 4 MiB of table: about 15,000 rows, and 500 kB of CIDs. A page holds 291 rows at most: never more than 5 MB.
 RANGE_PAGES = 512
 _READERS = 2
 # Ranges asked for before they are needed: with fewer, a reader waits when we are kept from working.
@@ -48,14 +48,13 @@ select set_config(name, 'off', true)
 from unnest(array['enable_seqscan', 'enable_indexscan', 'enable_indexonlyscan', 'enable_bitmapscan']) as name
 """
 
-_RANGE = SQL(
-    """
-    select key_type, count(*), string_agg(uuid_send(entry_id), ''), string_agg(cid, ''), {tampered}
-    from ({rows}) as rows
-    group by key_type
-    """
-)
-_TAMPERED = {True: SQL("string_agg(boolsend(tampered), '')"), False: SQL("null::bytea")}
+_RANGE = SQL("select key_type, count(*), string_agg(cid, ''), {tampered} from ({rows}) as rows group by key_type")
+_TAMPERED = {
+    True: SQL(
+        "string_agg(uuid_send(entry_id), '') filter (where tampered), string_agg(cid, '') filter (where tampered)"
+    ),
+    False: SQL("null::bytea, null::bytea"),
+}
 
 
 class PageRange(NamedTuple):
@@ -158,16 +157,16 @@ def _range(ispb: str, pages: PageRange, integrity: bool) -> Composed:
     return _RANGE.format(rows=active_rows(ispb, integrity=integrity, among=among), tampered=_TAMPERED[integrity])
 
 
-def _block(key_type: str | None, count: int, entry_ids: bytes, cids: bytes | None, tampered: bytes | None) -> CidBlock:
+def _block(
+    key_type: str | None, count: int, cids: bytes | None, tampered_ids: bytes | None, tampered_cids: bytes | None
+) -> CidBlock:
     if key_type is None:
         raise DatabaseError("the database holds rows without a key type")
-    if tampered is None:
-        tampered = bytes(count)
-    if (len(entry_ids), len(cids or b""), len(tampered)) != (16 * count, 32 * count, count):
+    tampered = len(tampered_ids or b"") // 16
+    if (len(cids or b""), len(tampered_cids or b"")) != (32 * count, 32 * tampered):
         raise DatabaseError("the database sent other bytes than those of the rows it counted")
-    return CidBlock(
-        key_type,
-        np.frombuffer(entry_ids, np.uint8).reshape(count, 16),
-        np.frombuffer(cids or b"", np.uint8).reshape(count, 32),
-        np.frombuffer(tampered, np.bool_),
-    )
+    return CidBlock(key_type, _rows(cids, 32), _rows(tampered_ids, 16), _rows(tampered_cids, 32))
+
+
+def _rows(strung: bytes | None, width: int) -> Bytes:
+    return np.frombuffer(strung or b"", np.uint8).reshape(-1, width)

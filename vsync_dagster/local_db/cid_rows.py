@@ -42,19 +42,16 @@ _ALL = SQL("true")
 
 @dataclass(frozen=True, slots=True)
 class CidBlock:
-    """Rows of one key type: entry_ids are (n, 16) bytes, cids (n, 32).
+    """The CIDs of rows of one key type, (n, 32) bytes.
 
-    `tampered` (n,) tells which rows do not hash to their CID; none does where nobody looked.
+    Those m rows that do not hash to their CID are told once more, by entry id, (m, 16), and CID, (m, 32); there are
+    none where nobody looked.
     """
 
     key_type: str
-    entry_ids: Bytes
     cids: Bytes
-    tampered: npt.NDArray[np.bool_]
-
-    def only(self, chosen: npt.NDArray[np.bool_]) -> "CidBlock":
-        """Return the chosen rows."""
-        return CidBlock(self.key_type, self.entry_ids[chosen], self.cids[chosen], self.tampered[chosen])
+    tampered_ids: Bytes
+    tampered_cids: Bytes
 
 
 def active_rows(ispb: str, *, integrity: bool, among: Composable = _ALL) -> Composed:

@@ -67,7 +67,8 @@ def _copied(conn: Connection, ispb: str, key_types: Sequence[str], integrity: bo
             for code, key_type in enumerate(key_types):
                 some = rows[rows["code"] == code]
                 if len(some):
-                    yield CidBlock(key_type, some["entry_id"], some["cid"], some["tampered"])
+                    tampered = some[some["tampered"]]
+                    yield CidBlock(key_type, some["cid"], tampered["entry_id"], tampered["cid"])
 
 
 def _whole_rows(copy: Copy) -> Iterator[bytearray]:

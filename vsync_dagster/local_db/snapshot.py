@@ -1,4 +1,4 @@
-"""One consistent read of a participant's active keys: CIDs, entry ids, VSyncs, and rows that were tampered with."""
+"""One consistent read of a participant's active keys: CIDs, VSyncs, and rows that were tampered with."""
 
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -75,8 +75,8 @@ def read_snapshot(
                 tallies.setdefault(block.key_type, Tally()).add(block.cids)
                 if write_block is not None:
                     write_block(block)
-                if block.tampered.any():
-                    tampered.append(_frame(block.only(block.tampered)))
+                if len(block.tampered_ids):
+                    tampered.append(_tampered(block))
         return LocalSnapshotFacts(
             taken_at, pg_snapshot, cluster, _key_types(tallies), pl.concat(tampered), under_review
         )
@@ -103,12 +103,12 @@ def _key_types(tallies: dict[str, Tally]) -> dict[str, KeyTypeSet]:
     return {name: KeyTypeSet(tallies[name].count, tallies[name].vsync) for name in names}
 
 
-def _frame(block: CidBlock) -> pl.DataFrame:
+def _tampered(block: CidBlock) -> pl.DataFrame:
     return pl.DataFrame(
         {
-            "key_type": pl.repeat(block.key_type, len(block.cids), dtype=pl.String, eager=True),
-            "entry_id": _binary(block.entry_ids),
-            "cid": _binary(block.cids),
+            "key_type": pl.repeat(block.key_type, len(block.tampered_ids), dtype=pl.String, eager=True),
+            "entry_id": _binary(block.tampered_ids),
+            "cid": _binary(block.tampered_cids),
         },
         schema=SCHEMA,
     )

@@ -21,7 +21,8 @@ class Kind(StrEnum):
 
 
 LOCAL_SCHEMA = pl.Schema({"key_type": pl.String(), "entry_id": pl.Binary(), "cid": pl.Binary()})
-"""`local_snapshot`: our ACTIVE entries; entry ids of 16 bytes, CIDs of 32."""
+"""`bacen_snapshot`: those of our ACTIVE entries that the differences are about, as they were at the moment of
+`local_snapshot`; entry ids of 16 bytes, CIDs of 32."""
 
 DICT_ONLY_SCHEMA = pl.Schema(
     {
@@ -77,7 +78,9 @@ def classify(local: pl.LazyFrame, dict_only: pl.LazyFrame, local_only: pl.LazyFr
     type which seems to be missing at DICT is pending too.
     """
     entry_of = local.select("entry_id", local_cid="cid")
-    ours = local_only.join(entry_of, left_on="cid", right_on="local_cid", how="inner", coalesce=False)
+    ours = local_only.join(entry_of, left_on="cid", right_on="local_cid", how="left").rename({"cid": "local_cid"})
+    # A CID whose entry is nowhere to be found has gone since, whatever the ledger says.
+    ours = ours.with_columns(in_flight=pl.col("in_flight") | pl.col("entry_id").is_null())
     gone = pl.col("found").is_in([Found.GONE, Found.NOT_OURS])
     # Two CIDs of one key cannot both be true: the set moved while it was looked up.
     twice = pl.col("entry_id").is_not_null() & pl.col("entry_id").is_duplicated()

@@ -5,7 +5,7 @@ comes. A CID that only one side holds leaves both of its cells unequal, so that 
 few others. A CID that one side holds twice makes no cells equal.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,6 @@ from vsync_dagster.reconcile.cid_set import CidArray, as_words
 # besides; in half of it, 9 % and one in 120.
 _CELL_BITS = (10, 20, 21)
 _LARGE = 25
-# Cells for each CID that is known beforehand: one in 270 of all others is let through.
-_CELLS_EACH = 16
 _CHUNK_ROWS = 32_768  # what is computed for a chunk stays near the processor; of smaller ones, each call costs more
 # Any odd constants; with them half of a CID bears on its cells, and all of it on its number.
 _PLACE, _NUMBER, _OFFSET = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)
@@ -57,31 +55,19 @@ class Suspects:
     _shifts: tuple[int, int]
     _marked: list[npt.NDArray[np.bool_]]
 
-    @classmethod
-    def of(cls, values: Collection[bytes]) -> "Suspects":
-        """Return what finds known CIDs, or other random values, all of 32 bytes or all of 16."""
-        smallest, _, largest = _CELL_BITS
-        shifts = _shifts(min(max((_CELLS_EACH * len(values)).bit_length(), smallest), largest))
-        marked = [np.zeros(1 << (64 - shifts[0]), dtype=np.bool_) for _ in shifts]
-        if values:
-            places = _places(np.frombuffer(b"".join(values), dtype=np.uint8).reshape(len(values), -1))
-            for table, shift in zip(marked, shifts, strict=True):
-                table[_cells(places, shift, len(table))] = True
-        return cls(shifts, marked)
-
     def __bool__(self) -> bool:
         return bool(self._marked[0].any())
 
-    def among(self, values: CidArray) -> Rows:
-        """Return the rows of a block, (n, 32) or (n, 16), that hold suspects."""
-        if not self or not len(values):
+    def among(self, cids: CidArray) -> Rows:
+        """Return the rows of a block that hold suspects."""
+        if not self or not len(cids):
             return np.empty(0, np.int64)
-        starts = range(0, len(values), _CHUNK_ROWS)
-        found = [self._among(chunk) + start for chunk, start in zip(_chunks(values), starts, strict=True)]
+        starts = range(0, len(cids), _CHUNK_ROWS)
+        found = [self._among(chunk) + start for chunk, start in zip(_chunks(cids), starts, strict=True)]
         return np.concatenate(found)
 
-    def _among(self, values: CidArray) -> Rows:
-        places, rows = _places(values), np.arange(len(values))
+    def _among(self, cids: CidArray) -> Rows:
+        places, rows = _places(cids), np.arange(len(cids))
         for marked, shift in zip(self._marked, self._shifts, strict=True):
             # `take` gathers several times as fast as an index does.
             hits = np.flatnonzero(marked.take(_cells(places, shift, len(marked))))

@@ -31,7 +31,7 @@ from vsync_dagster.sync.cid_files import CidFiles
 from vsync_dagster.sync.clocks import DictClock
 from vsync_dagster.sync.dict_set import Checkpoint, DictSet
 from vsync_dagster.sync.facts import KeyTypeFacts, LocalFacts
-from vsync_dagster.sync.local_sets import OurEntries, SnapshotEntries
+from vsync_dagster.sync.local_sets import OurEntries, SnapshotCids
 from vsync_dagster.sync.look_up import look_up_all, unknown_cids
 from vsync_dagster.sync.verdicts import record_log_positions, record_verdicts
 from vsync_dagster.sync.verification import Verdict
@@ -60,7 +60,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Comparer:
-    """One participant's local snapshot, and what it takes to compare it with DICT."""
+    """One participant's local snapshot, and what it takes to compare it with DICT.
+
+    `cids` are those of the snapshot, if it was read whole.
+    """
 
     client: DictClient
     database: Database
@@ -69,6 +72,7 @@ class Comparer:
     ispb: str
     ours: LocalFacts
     entries: OurEntries
+    cids: SnapshotCids | None
     tampered: pl.DataFrame
     since: datetime | None
     lag: float
@@ -115,12 +119,12 @@ class Comparer:
         return learnt | self._learn_from_files(left, cut) if left else learnt
 
     def _learn_from_files(self, key_types: Collection[str], cut: datetime) -> dict[str, DictSet]:
-        if not isinstance(self.entries, SnapshotEntries):
+        if self.cids is None:
             raise TableNeededError
         learnt: dict[str, DictSet] = {}
         for name, file_id in self.files.ask(key_types).items():
             try:
-                learnt[name] = self._by_file(name, file_id, self.entries, cut)
+                learnt[name] = self._by_file(name, file_id, self.cids, cut)
             except BudgetExhaustedError as error:
                 _log.warning("%s: %s: %s", self.ispb, name, error)
         return learnt
@@ -146,15 +150,15 @@ class Comparer:
             _log.warning("%s: %s: %s", self.ispb, key_type, error)
             return None
 
-    def _by_file(self, key_type: str, file_id: int, entries: SnapshotEntries, cut: datetime) -> DictSet:
+    def _by_file(self, key_type: str, file_id: int, cids: SnapshotCids, cut: datetime) -> DictSet:
         with tempfile.TemporaryDirectory(prefix="vsync-") as folder:
             path = Path(folder) / "cids"
             created_at = self.files.fetch(key_type, file_id, path)
             return dict_set.from_file(
                 self.client,
                 self.ours.sets[key_type],
-                partial(entries.cids, key_type),
-                entries.among,
+                partial(cids.of, key_type),
+                self.entries.among,
                 file_cids=partial(read_cids, path),
                 file_created_at=created_at,
                 snapshot_cut=cut,

@@ -1,17 +1,14 @@
 """Our CID sets: as a local snapshot holds them, and as they are now."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 from uuid import UUID
 
-import numpy as np
 import polars as pl
 
 from vsync_dagster.local_db import ledger, sync_state
 from vsync_dagster.local_db.carried import Baseline, LedgerUnusableError, carry_forward
-from vsync_dagster.local_db.cid_rows import CidBlock
 from vsync_dagster.local_db.database import Database, retry_transient
 from vsync_dagster.local_db.entries import KeyTypeSet
 from vsync_dagster.local_db.snapshot import LocalSnapshotFacts, read_snapshot
@@ -20,60 +17,31 @@ from vsync_dagster.reconcile.cid import CID_BYTES
 from vsync_dagster.reconcile.cid_set import CidArray
 from vsync_dagster.reconcile.discrepancies import LOCAL_SCHEMA
 from vsync_dagster.reconcile.keys import KeyType
-from vsync_dagster.reconcile.sketch import Suspects
 from vsync_dagster.reconcile.vsync import vsync, xor
 from vsync_dagster.sync.facts import LocalFacts
 from vsync_dagster.sync.verification import LocalSet
 
 _log = logging.getLogger(__name__)
 
-# Of a snapshot's entries of one key type: numpy's own rows, which are written and read as they are.
-STORED_SCHEMA = pl.Schema({"entry_id": pl.Array(pl.UInt8, 16), "cid": pl.Array(pl.UInt8, CID_BYTES)})
-
-
-class OurEntries(Protocol):
-    """Our active entries at the moment of a local snapshot."""
-
-    def among(self, cids: Collection[bytes]) -> frozenset[bytes]:
-        """Return those of the CIDs that we held, whatever their key type."""
-
-    def rows(self, cids: Collection[bytes], entry_ids: Collection[bytes]) -> pl.DataFrame:
-        """Return the entries with one of the CIDs or of the entry ids (16 bytes), in `LOCAL_SCHEMA`."""
+# A snapshot's CIDs of one key type: numpy's own rows, which are written and read as they are.
+STORED_SCHEMA = pl.Schema({"cid": pl.Array(pl.UInt8, CID_BYTES)})
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotEntries:
-    """The entries of a snapshot that was read whole: by key type rows of `STORED_SCHEMA`, as often as asked for."""
+class SnapshotCids:
+    """The CIDs of a snapshot that was read whole: by key type rows of `STORED_SCHEMA`, as often as asked for."""
 
     parts: Mapping[str, Callable[[], Iterator[pl.LazyFrame]]]
 
-    def cids(self, key_type: str) -> Iterator[CidArray]:
+    def of(self, key_type: str) -> Iterator[CidArray]:
         """Yield all CIDs of a key type."""
         if key_type in self.parts:
-            for part in self.parts[key_type]():
-                yield _column(part.select("cid").collect(), "cid")
-
-    def among(self, cids: Collection[bytes]) -> frozenset[bytes]:
-        """Return those of the CIDs that the snapshot holds, whatever their key type."""
-        return frozenset(self.rows(cids, ())["cid"])
-
-    def rows(self, cids: Collection[bytes], entry_ids: Collection[bytes]) -> pl.DataFrame:
-        """Return the entries with one of the CIDs or of the entry ids (16 bytes), in `LOCAL_SCHEMA`."""
-        wanted = [("cid", Suspects.of(cids)), ("entry_id", Suspects.of(entry_ids))]
-        if not any(suspects for _, suspects in wanted):
-            return LOCAL_SCHEMA.to_frame()
-        found = [_suspects(key_type, rows, wanted) for key_type, rows in self._collected()]
-        is_wanted = _is_one_of("cid", cids) | _is_one_of("entry_id", entry_ids)
-        return pl.concat([LOCAL_SCHEMA.to_frame(), *found]).filter(is_wanted)
-
-    def _collected(self) -> Iterator[tuple[str, pl.DataFrame]]:
-        for key_type, parts in self.parts.items():
-            yield from ((key_type, part.collect()) for part in parts())
+            yield from (part.collect()["cid"].to_numpy() for part in self.parts[key_type]())
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerEntries:
-    """The entries as a snapshot saw them that was not read whole: the table now, less what the ledger tells since."""
+class OurEntries:
+    """Our active entries at the moment of a local snapshot: the table now, less what the ledger tells since."""
 
     database: Database
     ispb: str
@@ -165,24 +133,3 @@ def local_sets(read: LocalSnapshotFacts, carried_from: Mapping[str, Baseline] | 
         )
         for name, held in read.key_types.items()
     }
-
-
-def stored(block: CidBlock) -> pl.DataFrame:
-    """Return a block as `SnapshotEntries` reads it, in `STORED_SCHEMA`."""
-    return pl.DataFrame({"entry_id": pl.Series(block.entry_ids), "cid": pl.Series(block.cids)})
-
-
-def _column(rows: pl.DataFrame, name: str) -> CidArray:
-    return rows[name].to_numpy()
-
-
-def _suspects(key_type: str, rows: pl.DataFrame, wanted: Sequence[tuple[str, Suspects]]) -> pl.DataFrame:
-    """Return the suspects among rows of `STORED_SCHEMA`, in `LOCAL_SCHEMA`."""
-    places = np.unique(np.concatenate([suspects.among(_column(rows, name)) for name, suspects in wanted]))
-    return rows[places].select(
-        pl.lit(key_type).alias("key_type"), pl.col("entry_id", "cid").arr.to_list().cast(pl.Binary)
-    )
-
-
-def _is_one_of(column: str, values: Collection[bytes]) -> pl.Expr:
-    return pl.col(column).is_in(pl.Series(list(values), dtype=pl.Binary).implode())

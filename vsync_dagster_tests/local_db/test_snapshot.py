@@ -17,7 +17,7 @@ from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.vsync import EMPTY_VSYNC, vsync
 from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, RUN, insert, insert_all, make_entry, value
 
-Row = tuple[str, bytes, bytes]
+Row = tuple[str, bytes]
 
 
 def population(count: int) -> list[Entry]:
@@ -32,6 +32,7 @@ def population(count: int) -> list[Entry]:
 
 
 def fill(database: Database, entries: list[Entry]) -> list[UUID]:
+    """Add active entries, and others that are none of the participant's active ones."""
     with database.connect() as conn:
         ids = insert_all(conn, entries)
         insert(conn, make_entry(9001), status="PENDING")
@@ -40,16 +41,12 @@ def fill(database: Database, entries: list[Entry]) -> list[UUID]:
     return ids
 
 
-def expected(entries: list[Entry], ids: list[UUID]) -> set[Row]:
-    return {(entry.key_type, entry_id.bytes, entry.cid()) for entry, entry_id in zip(entries, ids, strict=True)}
+def expected(entries: list[Entry]) -> set[Row]:
+    return {(entry.key_type, entry.cid()) for entry in entries}
 
 
 def rows(blocks: list[CidBlock]) -> list[Row]:
-    return [
-        (block.key_type, entry_id.tobytes(), cid.tobytes())
-        for block in blocks
-        for entry_id, cid in zip(block.entry_ids, block.cids, strict=True)
-    ]
+    return [(block.key_type, cid.tobytes()) for block in blocks for cid in block.cids]
 
 
 @pytest.fixture(params=["copied", "by page"], autouse=True)
@@ -65,14 +62,14 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("integrity", [False, True])
 def test_every_active_row_is_read_once(database: Database, integrity: bool) -> None:
     entries = population(150)
-    ids = fill(database, entries)
+    fill(database, entries)
     blocks: list[CidBlock] = []
     facts = read_snapshot(database, ISPB, integrity=integrity, write_block=blocks.append)
 
-    assert all(len(block.cids) > 0 and not block.tampered.any() for block in blocks)
+    assert all(len(block.cids) > 0 and not len(block.tampered_ids) for block in blocks)
     assert len(blocks) > len(KeyType)
     assert len(rows(blocks)) == 150
-    assert set(rows(blocks)) == expected(entries, ids)
+    assert set(rows(blocks)) == expected(entries)
     assert facts.tampered.schema == SCHEMA
     assert facts.tampered.height == 0
     for key_type in KeyType:
@@ -98,10 +95,10 @@ def test_facts_alone_need_nobody_to_write_to(database: Database) -> None:
 @pytest.mark.parametrize("integrity", [False, True])
 def test_a_key_type_of_tomorrow_is_carried_along(database: Database, integrity: bool) -> None:
     entries = [make_entry(1), make_entry(2, key_type="IRIS"), make_entry(3, key_type="cpf")]
-    ids = fill(database, entries)
+    fill(database, entries)
     blocks: list[CidBlock] = []
     facts = read_snapshot(database, ISPB, integrity=integrity, write_block=blocks.append)
-    assert set(rows(blocks)) == expected(entries, ids)
+    assert set(rows(blocks)) == expected(entries)
     assert list(facts.key_types) == [*(key_type.value for key_type in KeyType), "IRIS", "cpf"]
     assert facts.key_types["IRIS"] == (1, entries[1].cid())
 
@@ -180,7 +177,7 @@ def test_blocks_and_facts_are_of_one_moment(database: Database) -> None:
 
     before = datetime.now(UTC)
     facts = read_snapshot(database, ISPB, write_block=write)
-    assert set(rows(blocks)) == expected(entries, ids)
+    assert set(rows(blocks)) == expected(entries)
     assert facts.key_types["CPF"] == (200, vsync(entry.cid() for entry in entries))
     # Embedded or beside us, the server's clock is ours.
     assert abs(facts.taken_at - before) < timedelta(seconds=5)

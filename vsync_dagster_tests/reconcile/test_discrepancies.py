@@ -133,6 +133,14 @@ def test_what_moves_is_in_flight_whatever_it_looks_like() -> None:
     assert len(found) == 6
 
 
+def test_a_cid_whose_entry_is_nowhere_to_be_found_is_in_flight() -> None:
+    found = classify(local(), dict_only(), local_only(("CPF", "gone", False, False)))
+
+    assert found.select("kind", "entry_id", "local_cid", "in_flight").rows() == [
+        ("MISSING_BACEN", None, cid("gone"), True)
+    ]
+
+
 def test_two_cids_of_one_key_cannot_both_be_true() -> None:
     found = classify(
         local(("CPF", "e1", "a")),

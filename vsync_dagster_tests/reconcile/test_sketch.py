@@ -2,7 +2,6 @@
 
 import random
 
-import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -63,16 +62,3 @@ def test_a_cid_that_one_side_holds_more_often_is_a_suspect(times: int, elsewhere
     suspects = sketch(1, [cid] * elsewhere).unlike(sketch(1, [cid] * times))
 
     assert among(suspects, [cid]) == {cid}
-
-
-@pytest.mark.parametrize("length", [16, 32])
-@pytest.mark.parametrize("count", [0, 1, 3_000])
-def test_values_known_beforehand_are_found_by_their_rows(length: int, count: int) -> None:
-    source = random.Random(2)
-    values = [source.randbytes(length) for _ in range(20_000)]
-    known = values[7 :: len(values) // count][:count] if count else []
-
-    rows = Suspects.of(known).among(np.frombuffer(b"".join(values), np.uint8).reshape(-1, length))
-
-    assert len(rows) == len(frozenset(rows)) <= 1.01 * count + 200
-    assert frozenset(known) <= {values[row] for row in rows}
