@@ -131,13 +131,17 @@ def _download(service: Service) -> Callable[[Request], Awaitable[Response]]:
     return download
 
 
+class _CidFile(FileResponse):
+    chunk_size = 1 << 20  # each costs a switch of threads
+
+
 def _file_response(service: Service, path: Path | None, fault: Fault | None) -> Response:
     if fault is not None and fault.kind is FaultKind.STATUS:
         return _problem(service, Refusal(fault.status or 500, retry_after=fault.retry_after))
     if path is None:
         return _problem(service, Refusal(404))
     if fault is None or fault.kind in (FaultKind.HANG, FaultKind.RESET, FaultKind.GARBAGE):
-        return FileResponse(path, media_type="text/plain")
+        return _CidFile(path, media_type="text/plain")
     content = path.read_bytes()
     if fault.kind is FaultKind.FILE_ALTERED:
         content = (b"0" if content[:1] != b"0" else b"1") + content[1:]

@@ -5,7 +5,6 @@ moment, however much later it is first polled.
 """
 
 import hashlib
-import random
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -14,6 +13,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+import numpy as np
+
+from vsync_dagster.reconcile.cid import CID_BYTES
 from vsync_dagster.simulator import cid_sets
 from vsync_dagster.simulator.database import StateFile
 from vsync_dagster.simulator.times import duration_ms, from_ms, to_ms
@@ -165,12 +167,12 @@ class CidFiles:
 
     def _blocks(self, row: _Row) -> Iterator[bytes]:
         """Yield the lines in blocks, out of order, the same way each time."""
-        shuffler = random.Random(row.id)  # noqa: S311
+        shuffler = np.random.default_rng(row.id)
         with self._file.snapshot() as connection:
             cursor = connection.execute(_SET_AT, {"set": row.set_id, "at": row.ready_at})
-            while cids := [cid.hex() for (cid,) in cursor.fetchmany(_BLOCK)]:
-                shuffler.shuffle(cids)
-                yield ("\n".join(cids) + "\n").encode("ascii")
+            while cids := b"".join(cid for (cid,) in cursor.fetchmany(_BLOCK)):
+                shuffled = shuffler.permutation(np.frombuffer(cids, np.uint8).reshape(-1, CID_BYTES))
+                yield (shuffled.tobytes().hex("\n", CID_BYTES) + "\n").encode("ascii")
         if row.outcome == FileOutcome.MALFORMED:
             yield b"0123456789abcdef\n"
 
