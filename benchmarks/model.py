@@ -21,9 +21,8 @@ from vsync_dagster.dict_api.budget import (
     SYNC_VERIFICATIONS_WRITE,
 )
 
-# Bytes a key: a row of the snapshot's COPY in PostgreSQL's binary format, a row of the snapshot on disk (entry id and
-# CID), a line of DICT's file.
-READ_BYTES, STORED_BYTES, FILE_BYTES = 69, 48, 65
+# Bytes a key: a CID out of PostgreSQL, strung together with others; in the snapshot on disk; as a line of DICT's file.
+READ_BYTES, STORED_BYTES, FILE_BYTES = 32, 32, 65
 KEY_TYPES = 5
 EVENTS_A_PAGE = 200
 _NOT_MEASURED = "not measured"

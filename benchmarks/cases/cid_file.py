@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.data import random_cids, write_cid_file
 from benchmarks.measure import Place
-from vsync_dagster.dict_api.cid_file import read_cids
+from vsync_dagster.dict_api.cid_file import CidFile
 from vsync_dagster.reconcile.cid_set import Tally
 
 CASE = "CID file: SHA-256, validate, decode, XOR"
@@ -28,7 +28,7 @@ def read(place: Place) -> None:
     """Ours: what a download and a comparison do with a file."""
     path, tally = _path(place), Tally()
     openssl(place)
-    for block in read_cids(path):
+    for block in CidFile(path).blocks():
         tally.add(block)
     if tally.count != place.keys:
         raise AssertionError(tally.count)

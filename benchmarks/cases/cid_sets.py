@@ -1,12 +1,11 @@
 """Two CID sets, each from its file, told apart in memory that does not grow with them."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from benchmarks.data import Cids, random_cids, write_cid_file
 from benchmarks.measure import Place
-from vsync_dagster.dict_api.cid_file import read_cids
+from vsync_dagster.dict_api.cid_file import CidFile
 from vsync_dagster.reconcile.difference import compare
 
 CASE = "two CID sets from files, 10,000 CIDs differing each way"
@@ -35,7 +34,7 @@ def prepare_a_tenth(place: Place) -> None:
 
 
 def _compare(place: Place, keys: int) -> None:
-    ours, theirs = (partial(read_cids, path) for path in _paths(place, keys))
+    ours, theirs = (CidFile(path) for path in _paths(place, keys))
     found = compare(ours, theirs, keys).found
     if (len(found.only_ours), len(found.only_theirs)) != (_differing(keys), _differing(keys)):
         raise AssertionError(f"{len(found.only_ours)} and {len(found.only_theirs)} differ, not {_differing(keys)}")

@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from benchmarks.cases import vsyncs
 from benchmarks.data import ISPB, KEY_TYPE, Cids, random_cids, write_cid_file
 from benchmarks.measure import Place
 from vsync_dagster.assets import our_cids
-from vsync_dagster.dict_api.cid_file import read_cids
+from vsync_dagster.dict_api.cid_file import CidFile
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.snapshot import read_snapshot
 from vsync_dagster.partitions import SyncPartition
@@ -60,7 +59,7 @@ def _dict_cids(place: Place) -> Iterator[Cids]:
 
 def _snapshot_cids(place: Place) -> Iterator[Cids]:
     with tempfile.TemporaryDirectory(dir=place.folder) as folder:
-        yield from _stored(place, folder)[0].of(KEY_TYPE)
+        yield from _stored(place, folder)[0].of(KEY_TYPE).blocks()
 
 
 def _stored(place: Place, folder: str) -> tuple[SnapshotCids, OurEntries]:
@@ -88,7 +87,7 @@ def vsync(place: Place) -> None:
     """Ours: the snapshot kept, both sides compared, and the rows of what only we hold."""
     with tempfile.TemporaryDirectory(dir=place.folder) as folder:
         cids, entries = _stored(place, folder)
-        found = compare(partial(cids.of, KEY_TYPE), partial(read_cids, _path(place)), place.keys).found
+        found = compare(cids.of(KEY_TYPE), CidFile(_path(place)), place.keys).found
         rows = entries.rows(found.only_ours, ())
     _check(place, len(rows), len(found.only_theirs))
 

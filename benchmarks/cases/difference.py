@@ -9,6 +9,7 @@ import polars as pl
 
 from benchmarks.data import Cids, shifted_cids
 from benchmarks.measure import Place
+from vsync_dagster.reconcile.cid_set import ArrayStream
 from vsync_dagster.reconcile.difference import compare
 
 CASE = "set difference in memory, 10,000 CIDs differing each way"
@@ -34,7 +35,8 @@ prepare_sketch = _prepare
 
 def sketch(place: Place) -> None:
     """Ours."""
-    found = compare(partial(_blocks, _sides[0]), partial(_blocks, _sides[1]), place.keys).found
+    ours, theirs = (ArrayStream(partial(_blocks, side)) for side in _sides)
+    found = compare(ours, theirs, place.keys).found
     _check(place, len(found.only_ours), len(found.only_theirs))
 
 

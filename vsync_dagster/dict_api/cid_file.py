@@ -12,19 +12,23 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import numpy.typing as npt
 
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import CidFileContentError, CidFileError, CidFilePlaceError
 from vsync_dagster.dict_api.exchange import has_known_encoding
 from vsync_dagster.dict_api.messages import CidSetFile
 from vsync_dagster.reconcile.cid import CID_BYTES
-from vsync_dagster.reconcile.cid_set import CidArray
+from vsync_dagster.reconcile.cid_set import Choice, CidArray, Words
 from vsync_dagster.reconcile.errors import PermanentError
 
 _LINE_BYTES = 2 * CID_BYTES + 1
 _BLOCK_LINES = 4_096
 _FIRST_POLL, _LONGEST_POLL = 2.0, 30.0
 _LOST_STATUSES = (404, 410)
+_ONES, _LOW_BITS, _EVERY_OTHER = np.array([0x0101010101010101, 0x0F0F0F0F0F0F0F0F, 0x00FF00FF00FF00FF], np.uint64)
+
+Lines = npt.NDArray[np.uint8]  # (n, 65)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,34 +151,66 @@ def download(
         part.unlink(missing_ok=True)
 
 
-def read_cids(path: Path) -> Iterator[CidArray]:
-    """Yield the CIDs of a downloaded file in blocks of shape (n, 32), dtype uint8; memory holds one of them.
+@dataclass(frozen=True, slots=True)
+class CidFile:
+    """The CIDs of a downloaded file, in blocks of shape (n, 32), dtype uint8; memory holds one of them.
 
     Whether a CID stands there twice is not seen here: whoever compares the sets counts.
-
-    Raises:
-        CidFileContentError: a line is not exactly 64 hexadecimal digits.
     """
-    with path.open("rb", buffering=0) as lines:
-        while block := lines.read(_BLOCK_LINES * _LINE_BYTES):
-            if len(block) % _LINE_BYTES == _LINE_BYTES - 1:
-                block += b"\n"
-            yield np.frombuffer(_decode(block), dtype=np.uint8).reshape(-1, CID_BYTES)
+
+    path: Path
+
+    def blocks(self) -> Iterator[CidArray]:
+        """Yield all CIDs.
+
+        Raises:
+            CidFileContentError: a line is not exactly 64 hexadecimal digits.
+        """
+        return map(_decoded, self._lines())
+
+    def chosen(self, choice: Choice) -> Iterator[CidArray]:
+        """Yield the CIDs of each block that are chosen; of all others the first 16 digits are read, whatever they are.
+
+        Raises:
+            CidFileContentError: a line has not 64 characters, or one that is chosen is not hexadecimal.
+        """
+        for lines in self._lines():
+            yield _decoded(lines[choice(_first_words(lines))])
+
+    def _lines(self) -> Iterator[Lines]:
+        with self.path.open("rb", buffering=0) as file:
+            while block := file.read(_BLOCK_LINES * _LINE_BYTES):
+                if len(block) % _LINE_BYTES == _LINE_BYTES - 1:
+                    block += b"\n"
+                yield _lines_of(block)
 
 
-def _decode(block: bytes) -> bytes:
-    """Return the bytes of the CIDs of whole lines."""
+def _lines_of(block: bytes) -> Lines:
     count, rest = divmod(len(block), _LINE_BYTES)
     if rest or block[_LINE_BYTES - 1 :: _LINE_BYTES] != b"\n" * count:
         raise CidFileContentError("the CID file has a line that is not 64 characters; nothing of it is used")
+    return np.frombuffer(block, np.uint8).reshape(count, _LINE_BYTES)
+
+
+def _decoded(lines: Lines) -> CidArray:
     try:
-        cids = bytes.fromhex(block.decode("ascii"))
+        cids = bytes.fromhex(str(lines.data, "ascii"))
     except ValueError:
         cids = b""
     # `fromhex` skips white space: the ends of the lines, and any that stands in place of a digit.
-    if len(cids) != count * CID_BYTES:
+    if len(cids) != len(lines) * CID_BYTES:
         raise CidFileContentError("the CID file has a line that is not hexadecimal; nothing of it is used")
-    return cids
+    return np.frombuffer(cids, dtype=np.uint8).reshape(-1, CID_BYTES)
+
+
+def _first_words(lines: Lines) -> Words:
+    """Return the first eight bytes of each CID, decoded eight digits at a time: the low byte of a word comes first."""
+    digits = np.ascontiguousarray(lines[:, :16]).view("<u8")
+    # Of a digit's character the low four bits are its value, and of a letter's 9 less; only letters have bit 6.
+    values = (digits & _LOW_BITS) + ((digits >> np.uint64(6)) & _ONES) * np.uint64(9)
+    pairs = (values << np.uint64(4) | values >> np.uint64(8)) & _EVERY_OTHER
+    words: Words = pairs.view("<u2").astype(np.uint8).view(np.uint64)
+    return words[:, 0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from vsync_dagster.local_db.cid_rows import Bytes, CidBlock, active_rows
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.errors import DatabaseError
 
-# 4 MiB of table: about 15,000 rows, and 500 kB of CIDs. A page holds 291 rows at most: never more than 5 MB.
-RANGE_PAGES = 512
+# 8 MiB of table: about 30,000 rows, and 1 MB of CIDs. A page holds 291 rows at most: never more than 10 MB.
+RANGE_PAGES = 1_024
 _READERS = 2
 # Ranges asked for before they are needed: with fewer, a reader waits when we are kept from working.
 _AHEAD = 6

@@ -18,10 +18,10 @@ on conflict (participant_ispb, cid) do update
 set key_id = excluded.key_id, ciphertext = excluded.ciphertext, looked_up_at = excluded.looked_up_at,
     expires_at = excluded.expires_at
 """
-_STAGED = "select cid, key_id, ciphertext from looked_up_entries where participant_ispb = %s and cid = any(%s)"
+_STAGED = "select cid, key_id, ciphertext from looked_up_entries where participant_ispb = %s and cid = any(%b)"
 _KNOWN = """
 select cid from looked_up_entries
-where participant_ispb = %s and cid = any(%s) and key_id = any(%s) and expires_at > now()
+where participant_ispb = %s and cid = any(%b) and key_id = any(%s) and expires_at > now()
 """
 
 
@@ -39,7 +39,7 @@ def staged(conn: Connection, cipher: Cipher, ispb: str, cids: Sequence[bytes]) -
     """
     return {
         cid: _ENTRY.validate_json(cipher.decrypt(LOOKED_UP_ENTRIES, (ispb, cid), Encrypted(key_id, ciphertext)))
-        for cid, key_id, ciphertext in conn.execute(_STAGED, [ispb, list(cids)])
+        for cid, key_id, ciphertext in conn.execute(_STAGED, [ispb, list(cids)], binary=True)
     }
 
 
@@ -50,7 +50,7 @@ def known_cids(conn: Connection, cipher: Cipher, ispb: str, cids: Sequence[bytes
 
 def delete(conn: Connection, ispb: str, cids: Sequence[bytes]) -> None:
     """Forget entries that were applied or are of no use any more."""
-    conn.execute("delete from looked_up_entries where participant_ispb = %s and cid = any(%s)", [ispb, list(cids)])
+    conn.execute("delete from looked_up_entries where participant_ispb = %s and cid = any(%b)", [ispb, list(cids)])
 
 
 def delete_expired(conn: Connection) -> int:

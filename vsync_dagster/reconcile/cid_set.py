@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,21 @@ from vsync_dagster.reconcile.cid import CID_BYTES
 CidArray = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 
-CidBlocks = Callable[[], Iterator[CidArray]]
-"""A CID set too large for memory: each call streams it anew, in blocks of any size, the same set each time."""
+Rows = npt.NDArray[np.int64]
+
+Choice = Callable[[Words], Rows]
+"""Chooses rows of a block by the first eight bytes of each CID, (n,), in the machine's byte order."""
+
+
+class CidStream(Protocol):
+    """A CID set too large for memory, streamed as often as asked for: in blocks of any size, the same set each time."""
+
+    def blocks(self) -> Iterator[CidArray]:
+        """Yield all CIDs."""
+
+    def chosen(self, choice: Choice) -> Iterator[CidArray]:
+        """Yield the CIDs of each block that are chosen."""
+
 
 # XOR runs at memory speed only in long rows: 64 CIDs side by side, nine times as fast as one.
 _ABREAST = 64
@@ -26,6 +40,21 @@ def cid_array(cids: Iterable[bytes]) -> CidArray:
 def as_words(cids: CidArray) -> Words:
     """Return the CIDs as (n, 4) integers of 64 bits; their byte order is the machine's, and of no meaning."""
     return np.ascontiguousarray(cids).view(np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayStream:
+    """A stream of arrays; each call of `arrays` begins it anew."""
+
+    arrays: Callable[[], Iterator[CidArray]]
+
+    def blocks(self) -> Iterator[CidArray]:
+        """Yield all CIDs."""
+        return self.arrays()
+
+    def chosen(self, choice: Choice) -> Iterator[CidArray]:
+        """Yield the CIDs of each block that are chosen."""
+        return (block[choice(as_words(block)[:, 0])] for block in self.arrays())
 
 
 def row_set(cids: CidArray) -> frozenset[bytes]:

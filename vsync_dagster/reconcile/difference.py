@@ -8,7 +8,7 @@ since then can differ. Both ways end in `check`, which holds whatever the method
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from vsync_dagster.reconcile.cid_set import CidBlocks, Tally
+from vsync_dagster.reconcile.cid_set import CidStream, Tally
 from vsync_dagster.reconcile.errors import RefusedError
 from vsync_dagster.reconcile.set_events import SetEvent, first_effects
 from vsync_dagster.reconcile.sketch import Sketch, Suspects
@@ -47,7 +47,7 @@ class Comparison:
     theirs: Tally
 
 
-def compare(ours: CidBlocks, theirs: CidBlocks, our_count: int) -> Comparison:
+def compare(ours: CidStream, theirs: CidStream, our_count: int) -> Comparison:
     """Compare two whole sets, in memory that grows with their differences and not with their sizes.
 
     Each is streamed into a sketch, and streamed again for what the two sketches do not have in common. `our_count`
@@ -67,18 +67,18 @@ def compare(ours: CidBlocks, theirs: CidBlocks, our_count: int) -> Comparison:
     return Comparison(found, our_tally, their_tally)
 
 
-def _summed(keys: int, cids: CidBlocks) -> tuple[Tally, Sketch]:
+def _summed(keys: int, cids: CidStream) -> tuple[Tally, Sketch]:
     tally, sketch = Tally(), Sketch(keys)
-    for block in cids():
+    for block in cids.blocks():
         tally.add(block)
         sketch.add(block)
     return tally, sketch
 
 
-def _fetch(suspects: Suspects, cids: CidBlocks, name: str) -> frozenset[bytes]:
+def _fetch(suspects: Suspects, cids: CidStream, name: str) -> frozenset[bytes]:
     if not suspects:
         return frozenset()
-    rows = [row.tobytes() for block in cids() for row in block[suspects.among(block)]]
+    rows = [row.tobytes() for block in cids.chosen(suspects.among) for row in block]
     found = frozenset(rows)
     if len(found) != len(rows):
         raise DuplicateCidError(name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vsync_dagster.reconcile.cid_set import CidArray, as_words
+from vsync_dagster.reconcile.cid_set import CidArray, Rows, Words, as_words
 
 # As many cells as keys, up to 8 MiB a table, which a processor's cache may still hold; 16 MiB for sets of more than 32
 # million keys. There a hundred thousand differences make 5 % of the cells unequal, and let through one CID in 400
@@ -19,11 +19,8 @@ from vsync_dagster.reconcile.cid_set import CidArray, as_words
 _CELL_BITS = (10, 20, 21)
 _LARGE = 25
 _CHUNK_ROWS = 32_768  # what is computed for a chunk stays near the processor; of smaller ones, each call costs more
-# Any odd constants; with them half of a CID bears on its cells, and all of it on its number.
+# Any odd constants; with them the first eight bytes of a CID bear on its cells, and all of it on its number.
 _PLACE, _NUMBER, _OFFSET = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)
-
-Numbers = npt.NDArray[np.uint64]
-Rows = npt.NDArray[np.int64]
 
 
 class Sketch:
@@ -38,8 +35,9 @@ class Sketch:
     def add(self, cids: CidArray) -> None:
         """Add CIDs."""
         for chunk in _chunks(cids):
-            places = _places(chunk)
-            numbers = _numbers(chunk, places)
+            words = as_words(chunk)
+            places = _places(words[:, 0])
+            numbers = _numbers(words, places)
             for table, shift in zip(self.tables, self._shifts, strict=True):
                 np.add.at(table, _cells(places, shift, len(table)), numbers)
 
@@ -58,16 +56,15 @@ class Suspects:
     def __bool__(self) -> bool:
         return bool(self._marked[0].any())
 
-    def among(self, cids: CidArray) -> Rows:
-        """Return the rows of a block that hold suspects."""
-        if not self or not len(cids):
+    def among(self, first_words: Words) -> Rows:
+        """Return the rows of a block that hold suspects, by the first eight bytes of each of its CIDs."""
+        if not self or not len(first_words):
             return np.empty(0, np.int64)
-        starts = range(0, len(cids), _CHUNK_ROWS)
-        found = [self._among(chunk) + start for chunk, start in zip(_chunks(cids), starts, strict=True)]
-        return np.concatenate(found)
+        starts = range(0, len(first_words), _CHUNK_ROWS)
+        return np.concatenate([self._among(first_words[start : start + _CHUNK_ROWS]) + start for start in starts])
 
-    def _among(self, cids: CidArray) -> Rows:
-        places, rows = _places(cids), np.arange(len(cids))
+    def _among(self, first_words: Words) -> Rows:
+        places, rows = _places(first_words), np.arange(len(first_words))
         for marked, shift in zip(self._marked, self._shifts, strict=True):
             # `take` gathers several times as fast as an index does.
             hits = np.flatnonzero(marked.take(_cells(places, shift, len(marked))))
@@ -84,21 +81,20 @@ def _chunks(cids: CidArray) -> Iterator[CidArray]:
         yield cids[start : start + _CHUNK_ROWS]
 
 
-def _places(cids: CidArray) -> Numbers:
-    words = as_words(cids)
-    places: Numbers = words[:, 1] * _PLACE + words[:, 0]
+def _places(first_words: Words) -> Words:
+    places: Words = first_words * _PLACE
     return places
 
 
-def _cells(places: Numbers, shift: int, count: int) -> Rows:
+def _cells(places: Words, shift: int, count: int) -> Rows:
     """Return `places`' bits from `shift` on, as many as tell `count` cells apart."""
     cells = places >> np.uint64(shift)
     cells &= np.uint64(count - 1)
     return cells.view(np.int64)
 
 
-def _numbers(cids: CidArray, places: Numbers) -> Numbers:
-    words = as_words(cids)
-    numbers: Numbers = (words[:, 3] + _OFFSET) * _NUMBER + words[:, 2]
+def _numbers(words: Words, places: Words) -> Words:
+    numbers: Words = (words[:, 3] + _OFFSET) * _NUMBER + words[:, 2]
+    numbers += words[:, 1] * _PLACE
     numbers += places  # CIDs that share a cell and all else would have the same number
     return numbers

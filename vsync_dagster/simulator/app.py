@@ -35,21 +35,20 @@ _log = logging.getLogger(__name__)
 def create_app(state: DictState, settings: Settings | None = None, signatures: Signatures | None = None) -> Starlette:
     """Return the application: the API under `/api/v2/`, downloads of CID set files under `/files/`."""
     service = Service(state, settings or Settings(), signatures or Signatures())
+    compressed = [Middleware(GZipMiddleware, compresslevel=1)]
     routes = [
-        Route(API_PATH + path, _endpoint(service, operation, handler), methods=[method])
+        Route(API_PATH + path, _endpoint(service, operation, handler), methods=[method], middleware=compressed)
         for operation, (method, path, handler) in HANDLERS.items()
     ]
+    encoding = compressed if service.settings.compressed_files else []
+    routes.append(Route(FILES_PATH + "{name}", _download(service), methods=["GET"], middleware=encoding))
 
     async def no_such_path(request: Request, error: Exception) -> Response:
         del request
         status = error.status_code if isinstance(error, HTTPException) else 404
         return _problem(service, Refusal(status))
 
-    app = Starlette(
-        routes=[*routes, Route(FILES_PATH + "{name}", _download(service), methods=["GET"])],
-        middleware=[Middleware(GZipMiddleware, compresslevel=1)],
-        exception_handlers={HTTPException: no_such_path},
-    )
+    app = Starlette(routes=routes, exception_handlers={HTTPException: no_such_path})
     # A path without its final slash is another path, as it is at DICT.
     app.router.redirect_slashes = False
     return app

@@ -17,6 +17,7 @@ class Settings:
         log_lag: how old an event must be before the log lists it (5 s, says API 1.8's listCidSetEvents).
         file_delay: how long a CID set file takes to be made.
         file_lifetime: how long it can be downloaded; after that it is UNAVAILABLE. None: for ever.
+        compressed_files: whether it sends a file with gzip to whoever takes it so, as it does its answers.
         download_base: scheme and host (and path, if any) of a file's Url; None: those of the request.
         limits: buckets that differ from the documented ones, by policy name.
         indirects_share_buckets: an indirect participant is charged to its direct one; DICT does not say.
@@ -26,6 +27,7 @@ class Settings:
     log_lag: timedelta = timedelta(seconds=5)
     file_delay: timedelta = timedelta(seconds=2)
     file_lifetime: timedelta | None = timedelta(days=1)
+    compressed_files: bool = True
     download_base: str | None = None
     limits: Mapping[str, Limit] = field(default_factory=dict)
     indirects_share_buckets: bool = True

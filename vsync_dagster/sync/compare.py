@@ -5,14 +5,13 @@ import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import polars as pl
 
 from vsync_dagster.dict_api.budget import CIDS_ENTRIES_READ
-from vsync_dagster.dict_api.cid_file import read_cids
+from vsync_dagster.dict_api.cid_file import CidFile
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.local_db import entries, ledger, lookups, sync_state
 from vsync_dagster.local_db.database import Connection, Database
@@ -157,9 +156,9 @@ class Comparer:
             return dict_set.from_file(
                 self.client,
                 self.ours.sets[key_type],
-                partial(cids.of, key_type),
+                cids.of(key_type),
                 self.entries.among,
-                file_cids=partial(read_cids, path),
+                file_cids=CidFile(path),
                 file_created_at=created_at,
                 snapshot_cut=cut,
             )

@@ -9,7 +9,7 @@ from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import EventLogError
 from vsync_dagster.dict_api.event_log import EventLog, read_events
 from vsync_dagster.reconcile import difference as core
-from vsync_dagster.reconcile.cid_set import CidBlocks
+from vsync_dagster.reconcile.cid_set import CidStream
 from vsync_dagster.reconcile.difference import ComparisonError, SetDifference
 from vsync_dagster.reconcile.set_events import SetEvent, last_removals, memberships
 from vsync_dagster.reconcile.status import Source
@@ -101,10 +101,10 @@ def from_event_log(
 def from_file(
     client: DictClient,
     ours: LocalSet,
-    our_cids: CidBlocks,
+    our_cids: CidStream,
     ours_among: OursAmong,
     *,
-    file_cids: CidBlocks,
+    file_cids: CidStream,
     file_created_at: datetime,
     snapshot_cut: datetime,
 ) -> DictSet:

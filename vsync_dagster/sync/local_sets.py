@@ -14,7 +14,7 @@ from vsync_dagster.local_db.entries import KeyTypeSet
 from vsync_dagster.local_db.snapshot import LocalSnapshotFacts, read_snapshot
 from vsync_dagster.local_db.sync_state import SyncState
 from vsync_dagster.reconcile.cid import CID_BYTES
-from vsync_dagster.reconcile.cid_set import CidArray
+from vsync_dagster.reconcile.cid_set import ArrayStream
 from vsync_dagster.reconcile.discrepancies import LOCAL_SCHEMA
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.vsync import vsync, xor
@@ -33,10 +33,10 @@ class SnapshotCids:
 
     parts: Mapping[str, Callable[[], Iterator[pl.LazyFrame]]]
 
-    def of(self, key_type: str) -> Iterator[CidArray]:
-        """Yield all CIDs of a key type."""
-        if key_type in self.parts:
-            yield from (part.collect()["cid"].to_numpy() for part in self.parts[key_type]())
+    def of(self, key_type: str) -> ArrayStream:
+        """Return the CIDs of a key type."""
+        parts = self.parts.get(key_type, lambda: iter(()))
+        return ArrayStream(lambda: (part.collect()["cid"].to_numpy() for part in parts()))
 
 
 @dataclass(frozen=True, slots=True)

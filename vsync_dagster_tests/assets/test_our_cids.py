@@ -44,6 +44,6 @@ def test_each_key_types_cids_are_read_by_themselves(
     cids = kept(tmp_path, blocks)
     for key_type in ("CPF", "EVP", ODD):
         held = b"".join(each.cids.tobytes() for each in blocks if each.key_type == key_type)
-        assert b"".join(part.tobytes() for part in cids.of(key_type)) == held
-    assert list(cids.of("PHONE")) == []
+        assert b"".join(part.tobytes() for part in cids.of(key_type).blocks()) == held
+    assert list(cids.of("PHONE").blocks()) == []
     assert {path.parent.parent.name for path in tmp_path.rglob("*.arrow")} == {"run"}

@@ -13,7 +13,7 @@ from typing import cast
 from lxml import etree
 
 from vsync_dagster.dict_api import messages
-from vsync_dagster.dict_api.cid_file import read_cids
+from vsync_dagster.dict_api.cid_file import CidFile
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import CidFileContentError, EventLogError, SignatureRefusedError
 from vsync_dagster.dict_api.event_log import read_events
@@ -86,7 +86,7 @@ def cid_file(data: bytes) -> None:
     path = _folder() / "cids"
     path.write_bytes(data)
     try:
-        cids = [cid for block in read_cids(path) for cid in block]
+        cids = [cid for block in CidFile(path).blocks() for cid in block]
     except CidFileContentError:
         return
     lines = [bytes(cid).hex() for cid in cids]

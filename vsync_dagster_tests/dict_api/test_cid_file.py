@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsync_dagster.dict_api.cid_file import DownloadRule, download, read_cids, wait_for_file
+from vsync_dagster.dict_api.cid_file import CidFile, DownloadRule, download, wait_for_file
 from vsync_dagster.dict_api.errors import CidFileContentError, CidFileError, CidFilePlaceError, DictNotFoundError
 from vsync_dagster.dict_api.exchange import http_client
 from vsync_dagster.dict_api.messages import CidSetFile
+from vsync_dagster.reconcile.cid_set import Rows, Words
 from vsync_dagster.reconcile.errors import PermanentError, RefusedError, TransientError
 from vsync_dagster_tests.dict_api.parts import FakeTime, Line, cid_set_file, file_state, problem
 from vsync_dagster_tests.dict_api.server import Reply, ScriptedServer
@@ -310,7 +311,7 @@ def test_the_absolute_url_goes_to_its_own_host(server: ScriptedServer, target: P
 def read_text(folder: Path, content: bytes) -> list[bytes]:
     path = folder / "file"
     path.write_bytes(content)
-    blocks = list(read_cids(path))
+    blocks = list(CidFile(path).blocks())
     assert all(block.dtype == np.uint8 and block.shape[1:] == (32,) for block in blocks)
     return [cid.tobytes() for block in blocks for cid in block]
 
@@ -322,6 +323,33 @@ def test_cids_are_read_as_they_were_written(
     content = "\n".join(cid.hex().upper() if upper else cid.hex() for cid in cids) + ("\n" if newline and cids else "")
 
     assert read_text(tmp_path_factory.getbasetemp(), content.encode()) == cids
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), unique=True, max_size=20), st.booleans(), st.data())
+def test_cids_are_chosen_by_their_first_eight_bytes(
+    tmp_path_factory: pytest.TempPathFactory, cids: list[bytes], upper: bool, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "file"
+    path.write_text("\n".join(cid.hex().upper() if upper else cid.hex() for cid in cids))
+    wanted = data.draw(st.lists(st.sampled_from(range(len(cids))), unique=True) if cids else st.just([]))
+    seen: list[bytes] = []
+
+    def choice(first_words: Words) -> Rows:
+        seen.extend(word.tobytes() for word in first_words)
+        return np.array(wanted, np.int64)
+
+    found = [cid.tobytes() for block in CidFile(path).chosen(choice) for cid in block]
+
+    assert seen == [cid[:8] for cid in cids]
+    assert found == [cids[row] for row in wanted]
+
+
+def test_a_file_that_changes_while_it_is_compared_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for content in (A[:-1] + b"\n", A[:-1] + b"g\n"):
+        path.write_bytes(content)
+        with pytest.raises(CidFileContentError, match="nothing of it is used"):
+            list(CidFile(path).chosen(lambda words: np.arange(len(words))))
 
 
 @pytest.mark.parametrize("count", [4095, 4096, 4097, 8192])
@@ -374,4 +402,4 @@ def test_memory_holds_one_block(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes((A + b"\n") * 10_000)
 
-    assert max(len(block) for block in read_cids(path)) == 4_096
+    assert max(len(block) for block in CidFile(path).blocks()) == 4_096

@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 
 import httpx
+import pytest
 
 from vsync_dagster.dict_api.messages import (
     CidSetFile,
@@ -142,12 +143,13 @@ def test_polls_at_once_get_the_same_file(start: Start, state: DictState) -> None
     assert hashlib.sha256(download(found[0])).hexdigest() == found[0].sha256
 
 
-def test_a_download_is_compressed_for_those_who_ask(start: Start, state: DictState) -> None:
-    api = start(Settings(file_delay=timedelta(0)))
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_download_is_compressed_for_those_who_ask(start: Start, state: DictState, compressed: bool) -> None:
+    api = start(Settings(file_delay=timedelta(0), compressed_files=compressed))
     state.bulk_create(entries(5_000))
     url = poll(api, ask(api)).url
     assert url is not None
     plain, packed = (httpx.get(url, headers={"Accept-Encoding": one}) for one in ("identity", "gzip"))
-    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.headers.get("Content-Encoding") == ("gzip" if compressed else None)
     assert "Content-Encoding" not in plain.headers
     assert plain.content == packed.content
