@@ -16,7 +16,7 @@ import numpy as np
 from psycopg import IsolationLevel
 from psycopg.sql import SQL, Composed, Literal
 
-from vsync_dagster.local_db.cid_rows import Bytes, CidBlock, active_rows
+from vsync_dagster.local_db.cid_rows import CidBlock, active_rows
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.errors import DatabaseError
 
@@ -49,11 +49,10 @@ from unnest(array['enable_seqscan', 'enable_indexscan', 'enable_indexonlyscan', 
 """
 
 _RANGE = SQL("select key_type, count(*), string_agg(cid, ''), {tampered} from ({rows}) as rows group by key_type")
+# In one: each mention of `tampered` recomputes the CID.
 _TAMPERED = {
-    True: SQL(
-        "string_agg(uuid_send(entry_id), '') filter (where tampered), string_agg(cid, '') filter (where tampered)"
-    ),
-    False: SQL("null::bytea, null::bytea"),
+    True: SQL("string_agg(uuid_send(entry_id) || cid, '') filter (where tampered)"),
+    False: SQL("null::bytea"),
 }
 
 
@@ -157,16 +156,11 @@ def _range(ispb: str, pages: PageRange, integrity: bool) -> Composed:
     return _RANGE.format(rows=active_rows(ispb, integrity=integrity, among=among), tampered=_TAMPERED[integrity])
 
 
-def _block(
-    key_type: str | None, count: int, cids: bytes | None, tampered_ids: bytes | None, tampered_cids: bytes | None
-) -> CidBlock:
+def _block(key_type: str | None, count: int, cids: bytes | None, tampered: bytes | None) -> CidBlock:
     if key_type is None:
         raise DatabaseError("the database holds rows without a key type")
-    tampered = len(tampered_ids or b"") // 16
-    if (len(cids or b""), len(tampered_cids or b"")) != (32 * count, 32 * tampered):
+    cids, tampered = cids or b"", tampered or b""
+    if len(cids) != 32 * count or len(tampered) % 48:
         raise DatabaseError("the database sent other bytes than those of the rows it counted")
-    return CidBlock(key_type, _rows(cids, 32), _rows(tampered_ids, 16), _rows(tampered_cids, 32))
-
-
-def _rows(strung: bytes | None, width: int) -> Bytes:
-    return np.frombuffer(strung or b"", np.uint8).reshape(-1, width)
+    rows = np.frombuffer(tampered, np.uint8).reshape(-1, 48)
+    return CidBlock(key_type, np.frombuffer(cids, np.uint8).reshape(count, 32), rows[:, :16], rows[:, 16:])
