@@ -5,12 +5,14 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from psycopg.sql import SQL
 
+from vsync_dagster.local_db import ledger
 from vsync_dagster.local_db.carried import Baseline, LedgerUnusableError, carry_forward
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.ledger import held_at
 from vsync_dagster.local_db.snapshot import LocalSnapshotFacts, read_snapshot
-from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, insert, make_entry, rows, value
+from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, insert, insert_all, make_entry, rows, value
 
 KEY_TYPES = ["CPF", "EVP"]
 
@@ -143,6 +145,22 @@ def test_entries_as_a_snapshot_saw_them(database: Database) -> None:
         assert entry_ids(conn, facts.pg_snapshot, [], [changes, comes]) == {changes}
         [held] = held_at(conn, ISPB, [], [changes], local_snapshot=facts.pg_snapshot)
         assert held.cid == make_entry(3).cid(), "with the CID that it had then"
+
+
+def test_entries_are_found_by_an_index(database: Database) -> None:
+    """For so many of so few, the planner would read the table, once for each chunk."""
+    known = [make_entry(number) for number in range(200)]
+    with database.connect() as conn:
+        insert_all(conn, known)
+        conn.execute("analyze entries")
+    snapshot = read_snapshot(database, ISPB).pg_snapshot
+    cids = [entry.cid() for entry in known]
+    with database.connect() as conn:
+        assert len(held_at(conn, ISPB, cids, [], local_snapshot=snapshot)) == 200
+        parameters = {"ispb": ISPB, "snapshot": snapshot, "cids": cids, "entry_ids": []}
+        plan = [line for [line] in conn.execute(SQL("explain ") + ledger._HELD_AT, parameters)]
+    [scan] = [line for line in plan if "Scan on entries e" in line]
+    assert "Bitmap Heap Scan" in scan
 
 
 def test_entries_that_went_and_came_back_since(database: Database) -> None:
