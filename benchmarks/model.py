@@ -123,9 +123,10 @@ def incremental(of: Coefficients, changes: int) -> float | None:
 def full(of: Coefficients, keys: int, drift: int) -> float | None:
     """Seconds of the assets of a FULL sync, look-ups and waiting aside, of which so many keys are to be repaired.
 
-    The read that recomputes takes the place of the plain one.
+    The read that recomputes takes the place of the plain one; after a repair, what is proved is read once more.
     """
-    return total(of.sync, times(keys, total(of.recomputed, of.file, of.told_apart)), times(drift, of.fix))
+    proved = times(keys if drift else 0, of.read)
+    return total(of.sync, times(keys, total(of.recomputed, of.file, of.told_apart)), times(drift, of.fix), proved)
 
 
 def waiting(policy: str, tokens: int) -> float:

@@ -80,7 +80,7 @@ def test_the_model_follows_changes_in_an_incremental_sync_and_keys_and_drift_in_
     assert incremental(OF, 100) == 3.0
     assert incremental(OF, 1_100) == pytest.approx(4.0)
     assert full(OF, 1_000_000, 0) == pytest.approx(1.0 + 15.0)
-    assert full(OF, 1_000_000, 1_000) == pytest.approx(1.0 + 15.0 + 1.0)
+    assert full(OF, 1_000_000, 1_000) == pytest.approx(1.0 + 15.0 + 1.0 + 1.0)
 
 
 def test_the_model_waits_for_what_a_full_bucket_does_not_hold() -> None:
