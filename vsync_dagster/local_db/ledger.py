@@ -1,9 +1,9 @@
 """Reads the log of CIDs that came and went here (`cid_events`)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
+from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 
@@ -121,18 +121,18 @@ def changed_since(
 
 def held_at(
     conn: Connection, ispb: str, cids: Collection[bytes], entry_ids: Collection[UUID], *, local_snapshot: str
-) -> list[HeldCid]:
-    """Return the active entries, as a snapshot saw them, that had one of the CIDs or one of the entry ids.
+) -> Iterator[list[HeldCid]]:
+    """Yield the active entries, as a snapshot saw them, that had one of the CIDs or one of the entry ids, in chunks.
 
-    The table shows them as they are now; what the ledger says since then is undone. The transaction afterwards plans
-    with indexes, where there are any, until its end.
+    Those asked for both ways come twice. The table shows them as they are now; what the ledger says since then is
+    undone. The transaction afterwards plans with indexes, where there are any, until its end.
     """
     conn.execute(_BY_INDEX)
     nothing: dict[str, object] = {"ispb": ispb, "snapshot": local_snapshot, "cids": [], "entry_ids": []}
-    asked = [nothing | {"cids": chunk} for chunk in chunks(cids, _CHUNK)]
-    asked += [nothing | {"entry_ids": chunk} for chunk in chunks(entry_ids, _CHUNK)]
-    found = {HeldCid(*row) for parameters in asked for row in conn.execute(_HELD_AT, parameters, binary=True)}
-    return sorted(found, key=attrgetter("cid"))
+    by_cid = (nothing | {"cids": chunk} for chunk in chunks(cids, _CHUNK))
+    by_entry_id = (nothing | {"entry_ids": chunk} for chunk in chunks(entry_ids, _CHUNK))
+    for parameters in chain(by_cid, by_entry_id):
+        yield [HeldCid(*row) for row in conn.execute(_HELD_AT, parameters, binary=True)]
 
 
 def cluster_id(conn: Connection) -> str:

@@ -1,7 +1,7 @@
 """Our CID sets: as a local snapshot holds them, and as they are now."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from vsync_dagster.local_db import ledger, sync_state
 from vsync_dagster.local_db.carried import Baseline, LedgerUnusableError, carry_forward
-from vsync_dagster.local_db.database import Database, retry_transient
+from vsync_dagster.local_db.database import Connection, Database, retry_transient
 from vsync_dagster.local_db.entries import KeyTypeSet
 from vsync_dagster.local_db.snapshot import LocalSnapshotFacts, read_snapshot
 from vsync_dagster.local_db.sync_state import SyncState
@@ -49,20 +49,22 @@ class OurEntries:
 
     def among(self, cids: Collection[bytes]) -> frozenset[bytes]:
         """Return those of the CIDs that we held, whatever their key type."""
-        return frozenset(held.cid for held in self._held(cids, []) if held.cid in cids)
+        return frozenset(self.rows(cids, ())["cid"])
 
     def rows(self, cids: Collection[bytes], entry_ids: Collection[bytes]) -> pl.DataFrame:
-        """Return the entries with one of the CIDs or of the entry ids (16 bytes), in `LOCAL_SCHEMA`."""
-        held = self._held(cids, [UUID(bytes=entry_id) for entry_id in entry_ids])
-        return pl.DataFrame(
-            [(each.key_type, each.entry_id.bytes, each.cid) for each in held], LOCAL_SCHEMA, orient="row"
-        )
+        """Return the entries with one of the CIDs or of the entry ids (16 bytes), in `LOCAL_SCHEMA`, sorted by CID."""
+        ids = [UUID(bytes=entry_id) for entry_id in entry_ids]
 
-    def _held(self, cids: Collection[bytes], entry_ids: Collection[UUID]) -> list[ledger.HeldCid]:
-        return self.database.retrying(
-            lambda connection: ledger.held_at(connection, self.ispb, cids, entry_ids, local_snapshot=self.pg_snapshot),
-            bulk=True,
-        )
+        def read(connection: Connection) -> pl.DataFrame:
+            held = ledger.held_at(connection, self.ispb, cids, ids, local_snapshot=self.pg_snapshot)
+            return pl.concat([LOCAL_SCHEMA.to_frame(), *map(_frame, held)])
+
+        return self.database.retrying(read, bulk=True).unique().sort("cid", "entry_id")
+
+
+def _frame(held: Sequence[ledger.HeldCid]) -> pl.DataFrame:
+    rows = [(each.key_type, each.entry_id.bytes, each.cid) for each in held]
+    return pl.DataFrame(rows, LOCAL_SCHEMA, orient="row")
 
 
 @dataclass(frozen=True, slots=True)

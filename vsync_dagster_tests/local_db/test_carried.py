@@ -126,7 +126,7 @@ def test_more_went_than_there_were(database: Database) -> None:
 
 
 def entry_ids(conn: Connection, snapshot: str, cids: list[bytes], ids: list[UUID]) -> set[UUID]:
-    return {held.entry_id for held in held_at(conn, ISPB, cids, ids, local_snapshot=snapshot)}
+    return {held.entry_id for chunk in held_at(conn, ISPB, cids, ids, local_snapshot=snapshot) for held in chunk}
 
 
 def test_entries_as_a_snapshot_saw_them(database: Database) -> None:
@@ -143,7 +143,7 @@ def test_entries_as_a_snapshot_saw_them(database: Database) -> None:
         assert entry_ids(conn, facts.pg_snapshot, cids, []) == {stays, goes, changes}
         assert entry_ids(conn, facts.pg_snapshot, [new_cid], []) == set(), "it is there now, and was not then"
         assert entry_ids(conn, facts.pg_snapshot, [], [changes, comes]) == {changes}
-        [held] = held_at(conn, ISPB, [], [changes], local_snapshot=facts.pg_snapshot)
+        [[held]] = held_at(conn, ISPB, [], [changes], local_snapshot=facts.pg_snapshot)
         assert held.cid == make_entry(3).cid(), "with the CID that it had then"
 
 
@@ -156,7 +156,7 @@ def test_entries_are_found_by_an_index(database: Database) -> None:
     snapshot = read_snapshot(database, ISPB).pg_snapshot
     cids = [entry.cid() for entry in known]
     with database.connect() as conn:
-        assert len(held_at(conn, ISPB, cids, [], local_snapshot=snapshot)) == 200
+        assert len(entry_ids(conn, snapshot, cids, [])) == 200
         parameters = {"ispb": ISPB, "snapshot": snapshot, "cids": cids, "entry_ids": []}
         plan = [line for [line] in conn.execute(SQL("explain ") + ledger._HELD_AT, parameters)]
     [scan] = [line for line in plan if "Scan on entries e" in line]
