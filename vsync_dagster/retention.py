@@ -11,12 +11,12 @@ from pydantic import Field
 from vsync_dagster.local_db import retention as database_retention
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.retention import KeptFor
+from vsync_dagster.partitions import TIMEZONE
 from vsync_dagster.resources import RetentionDatabase, Snapshots
 from vsync_dagster.store import SnapshotStore
 
 _log = logging.getLogger(__name__)
 
-TIMEZONE = "America/Sao_Paulo"
 RUNS_AT_ONCE = 100
 # Longer than a sync may take: what is older and in no manifest was replaced, or given up.
 SNAPSHOT_IDLE = timedelta(days=2)
