@@ -21,7 +21,7 @@ demo: install ## Show a reconciliation from end to end, with nothing installed o
 dev: install ## Run everything with the Dagster UI on it, until Ctrl-C
 	@$(BIN)/vsync dev
 
-test: check ## Run all checks and the tests (20 to 30 minutes on 2 cores)
+test: check ## Run all checks and the tests (15 to 25 minutes on 2 cores)
 	$(BIN)/pytest -n 4 -m "not long" $(PYTEST_ARGS)
 
 test-long: install ## Run the tests that take minutes each
