@@ -106,6 +106,14 @@ def test_a_range_is_never_planned_by_an_index(database: Database, monkeypatch: p
     assert scans == {"Tid Range Scan on entries"}
 
 
+def test_each_cid_is_recomputed_once(conn: Connection) -> None:
+    """An expression that a query mentions twice is computed twice, though it is written once."""
+    conn.execute(cid_pages._BY_PAGE)
+    query = cid_pages._range(ISPB, PageRange(0, None), integrity=True)
+    plan = " ".join(line for [line] in conn.execute(psycopg.sql.SQL("explain (verbose) ") + query))
+    assert plan.count("IS DISTINCT FROM sha256") == 1
+
+
 @pytest.fixture
 def by_page(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
     """A database whose table of ten pages or more is read in a range a page."""
