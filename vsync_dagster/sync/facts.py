@@ -33,7 +33,7 @@ class LocalFacts:
 
     @property
     def whole(self) -> bool:
-        """Whether the table was read whole; else the sets were carried forward, and the snapshot has no entries."""
+        """Whether the table was read whole; else the sets were carried forward, and the snapshot has no CIDs."""
         return not any(ours.carried for ours in self.sets.values())
 
 
