@@ -153,7 +153,9 @@ PARK_ENTRIES = SQL(
     """
 ).format()
 
-# A registration that was under way here is what DICT's entry completes. Of several, the one with the same request.
+# A registration that is under way here is completed only where it is the same one: the same owner, and the same request
+# (or a row of a mapped key table that has no request id). Anything else is left PENDING, and DICT's entry becomes a row
+# of its own: to overwrite another person's registration would make their row somebody else's.
 CHOOSE_PENDING = """
 update fix_batch b
 set entry_id = chosen.entry_id
@@ -162,7 +164,9 @@ from (
     from fix_batch x
     join entries e on e.key = x.key and e.participant_ispb = x.participant_ispb and e.status = 'PENDING'
     where x.kind = 'CREATE' and x.outcome is null
-    order by x.n, (e.request_id = x.request_id) desc, e.updated_at desc, e.entry_id
+        and e.owner_tax_id = x.owner_tax_id
+        and (e.request_id = x.request_id or e.request_id is null)
+    order by x.n, (e.request_id = x.request_id) desc nulls last, e.updated_at desc, e.entry_id
 ) chosen
 where chosen.n = b.n
 """
@@ -183,6 +187,7 @@ PROMOTE_ENTRIES = SQL(
         from fix_batch b
         where b.n = any(%(numbers)s) and e.entry_id = b.entry_id
             and e.status = 'PENDING' and e.key = b.key and e.participant_ispb = b.participant_ispb
+            and e.owner_tax_id = b.owner_tax_id and (e.request_id = b.request_id or e.request_id is null)
         returning b.n, row_to_json(e)::text as after
     )
     update fix_batch b set outcome = 'APPLIED' from written where written.n = b.n returning b.n, written.after

@@ -19,8 +19,12 @@ _CHUNK = 10_000
 
 UNSEEN = SQL(
     "xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot) and not pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)"
+    " and not event_was_restored(xid, xmin, pg_snapshot_xmax(pg_current_snapshot()))"
 )
-"""The condition that the snapshot of a query's parameters did not see an event; the first half of it has an index."""
+"""The condition that the snapshot of a query's parameters did not see an event; its first part has an index.
+
+Events that came with a restore were committed before any snapshot of this server.
+"""
 
 _EVENTS_SINCE = SQL("""
 select event_type, cid, entry_id, occurred_at

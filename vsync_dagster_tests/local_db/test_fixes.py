@@ -205,15 +205,16 @@ def test_an_update_without_its_guards_is_a_mistake(
         apply(database, Fix("UPDATE", *guards, make_entry(1)))
 
 
-def test_a_pending_row_of_the_key_is_promoted(database: Database) -> None:
+def test_a_pending_row_of_the_same_registration_is_completed(database: Database) -> None:
     target = everything_else(1)
+    registered = replace(make_entry(1), key=target.key, owner_tax_id=target.owner_tax_id)
     with database.connect() as conn:
-        other = insert(conn, replace(make_entry(7), key=target.key), status="PENDING")
-        pending = insert(conn, replace(make_entry(1), key=target.key), status="PENDING")
+        other = insert(conn, replace(registered, request_id=make_entry(7).request_id), status="PENDING")
+        pending = insert(conn, registered, status="PENDING")
         conn.execute("update entries set updated_at = '2000-01-01' where entry_id = %s", [pending])
-        insert(conn, replace(make_entry(8, participant=OTHER_ISPB), key=target.key), status="PENDING")
-        insert(conn, replace(make_entry(9), key=target.key), status="DELETED")
-    # Of two, the one of the same request, though the other is younger.
+        insert(conn, replace(registered, participant=OTHER_ISPB), status="PENDING")
+        insert(conn, registered, status="DELETED")
+    # Of two of the same owner, the one of the same request, though the other is younger.
     assert apply(database, create(target)) == [FixResult(target.cid(), pending, "APPLIED", None)]
     with database.connect() as conn:
         assert stored(conn, pending) == target
@@ -221,6 +222,30 @@ def test_a_pending_row_of_the_key_is_promoted(database: Database) -> None:
         assert value(conn, "select status from entries where entry_id = %s", [other]) == "PENDING"
         assert logged(conn) == [("ADDED", target.cid())]
         assert rows(conn, "select event_type from outbox") == [("vsync.entry.created",)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"owner_tax_id": "99999999999"},
+        {"owner_tax_id": "99999999999", "request_id": make_entry(7).request_id},
+        {"request_id": make_entry(7).request_id},
+    ],
+    ids=["another person", "another person and request", "another request of the same person"],
+)
+def test_a_pending_registration_that_is_not_the_same_is_never_overwritten(
+    database: Database, other: dict[str, Any]
+) -> None:
+    target = make_entry(1)
+    registered = replace(target, owner_name="Maria", account_number="7", **other)
+    with database.connect() as conn:
+        pending = insert(conn, registered, status="PENDING")
+    [result] = apply(database, create(target))
+    assert (result.outcome, result.entry_id == pending) == ("APPLIED", False)
+    with database.connect() as conn:
+        assert stored(conn, pending) == registered
+        assert value(conn, "select status from entries where entry_id = %s", [pending]) == "PENDING"
+        assert rows(conn, "select cid from entries where status = 'ACTIVE'") == [(target.cid(),)]
 
 
 def test_a_key_that_is_active_here_is_not_created(database: Database) -> None:
