@@ -55,7 +55,9 @@ def thresholds(
     run_id = context.run.run_id
     report = local_database.database().retrying(lambda connection: reports.of_run(connection, run_id))
     if report is None:
-        raise PermanentError(f"run {run_id} has no report: materialize sync_report with its checks")
+        raise PermanentError(
+            f"run {run_id} has no report: materialize sync_report with its checks", code="report-missing"
+        )
     found, limits = _figures(report), Figures(**thresholds.model_dump())
     for name, passed in within(found, limits).items():
         yield dg.AssetCheckResult(

@@ -9,10 +9,11 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from vsync_dagster.dict_api.settings import DictSettings, read_dict_settings
-from vsync_dagster.reconcile.errors import EnvironmentVariableError
+from vsync_dagster.reconcile.errors import UNEXPECTED, EnvironmentVariableError
 from vsync_dagster.reconcile.waiting import LONGEST_INTERVAL, ClockLimits
 
 DEFAULT_HOME = ".vsync"
+DEFAULT_DOCS = "docs/"
 DEFAULT_TOPIC = "persistent://public/default/dict-events"
 DAGSTER_SCHEMA = "dagster"
 _KEY_BYTES = 32
@@ -185,6 +186,28 @@ class Environment:
     def run_link(self, run_id: str) -> str | None:
         """Return the URL of a run in Dagster's UI; None where nobody said where that is."""
         return f"{self.dagster_url.rstrip('/')}/runs/{run_id}" if self.dagster_url else None
+
+    @property
+    def docs_url(self) -> str:
+        """`VSYNC_DOCS_URL`: where people reach these documents, with a slash at its end; default `docs/`."""
+        url = self._optional_url("VSYNC_DOCS_URL", ("http", "https"), "https://git.example/vsync/docs/")
+        return f"{url.rstrip('/')}/" if url else DEFAULT_DOCS
+
+    def message_link(self, error: BaseException) -> str:
+        """Return where the documents say what to do about an error."""
+        try:
+            docs = self.docs_url
+        except EnvironmentVariableError:  # which may be the very error at hand
+            docs = DEFAULT_DOCS
+        return f"{docs}messages.md#{getattr(error, 'code', UNEXPECTED)}"
+
+    def with_link(self, error: BaseException) -> str:
+        """Return an error's text, with where the documents say what to do about it."""
+        return f"{error} (see {self.message_link(error)})"
+
+    def runbook(self, alert: str) -> str:
+        """Return where the documents say what to do about an alert: a URL if VSYNC_DOCS_URL is set, else a path."""
+        return f"{self.docs_url}runbooks.md#{alert.lower()}"
 
     def _seconds(self, name: str, default: int, least: int = 0) -> float:
         value = self.variables.get(name) or str(default)

@@ -16,7 +16,7 @@ from vsync_dagster.dict_api.errors import DictUnavailableError
 from vsync_dagster.local_db import fixes
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.partitions import SyncPartition
-from vsync_dagster.reconcile.errors import BudgetExhaustedError, VsyncError
+from vsync_dagster.reconcile.errors import UNEXPECTED, BudgetExhaustedError, VsyncError
 from vsync_dagster.reconcile.status import SyncType
 from vsync_dagster.resources import SyncSettings, environment
 from vsync_dagster.sync.report import RunFacts, failed_report, write_report
@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 class UnexpectedError(Exception):
     """Something nobody foresaw; its class is told, its text is not, since it can quote a key."""
+
+    code = UNEXPECTED
 
 
 @dg.failure_hook(name="report_failure", required_resource_keys={"settings"})
@@ -77,10 +79,10 @@ def report_run_failure(
 
 
 def safe_text(error: BaseException | None) -> str:
-    """Return an error's text if it is one that holds no personal data, else its class."""
-    if isinstance(error, VsyncError | UnexpectedError):
-        return str(error)
-    return f"{type(error).__name__}; see the run's log"
+    """Return an error's text if it is one that holds no personal data, else its class; and the link to what to do."""
+    if not isinstance(error, VsyncError | UnexpectedError):
+        error = UnexpectedError(f"{type(error).__name__}; see the run's log")
+    return environment().with_link(error)
 
 
 def _resume_at(error: BaseException | None, now: datetime) -> datetime | None:

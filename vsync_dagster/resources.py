@@ -181,7 +181,7 @@ class SyncSettings(dg.ConfigurableResource[None]):
         if not self.allow_mass_change:
             return None
         if not (self.reason and self.reason.strip() and self.allowed_by and self.allowed_by.strip()):
-            raise PermanentError("allow_mass_change needs allowed_by and a reason")
+            raise PermanentError("allow_mass_change needs allowed_by and a reason", code="run-configuration")
         return Permission(self.allowed_by, self.reason)
 
     @property
@@ -194,7 +194,7 @@ class SyncSettings(dg.ConfigurableResource[None]):
         try:
             return SyncType(self.sync_type)
         except ValueError:
-            raise PermanentError("sync_type is FULL or INCREMENTAL") from None
+            raise PermanentError("sync_type is FULL or INCREMENTAL", code="run-configuration") from None
 
     @property
     def since_time(self) -> datetime | None:
@@ -208,7 +208,7 @@ class SyncSettings(dg.ConfigurableResource[None]):
         try:
             time_given = datetime.fromisoformat(self.since)
         except ValueError:
-            raise PermanentError("since is a time such as 2026-11-24T02:00:00Z") from None
+            raise PermanentError("since is a time such as 2026-11-24T02:00:00Z", code="run-configuration") from None
         return time_given if time_given.tzinfo else time_given.replace(tzinfo=UTC)
 
     def sleep(self, seconds: float) -> None:

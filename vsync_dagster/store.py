@@ -147,7 +147,7 @@ class SnapshotStore:
         except (ImportError, ValueError):
             scheme = urlsplit(url).scheme or "file"
             raise PermanentError(
-                f"VSYNC_STORAGE_URL names a {scheme}:// store, for which no fsspec driver is installed"
+                f"VSYNC_STORAGE_URL names a {scheme}:// store, for which no fsspec driver is installed", code="storage"
             ) from None
         self._root = root.rstrip("/")
         self._publishing = publishing

@@ -1,5 +1,8 @@
-"""The documents name commands, files and sections that there are."""
+"""The documents name commands, files and sections that there are; each error has its heading in docs/messages.md."""
 
+import ast
+import importlib
+import pkgutil
 import re
 import shlex
 from collections.abc import Iterator
@@ -8,7 +11,9 @@ from pathlib import Path
 import click
 import pytest
 
+import vsync_dagster
 from vsync_dagster.cli.app import cli
+from vsync_dagster.reconcile.errors import PermanentError, RefusedError, TransientError, VsyncError
 from vsync_dagster_tests.deploy.test_monitoring import served
 
 ROOT = Path(__file__).parents[1]
@@ -72,3 +77,94 @@ def test_the_metrics_of_the_document_are_those_that_are_served() -> None:
     told = set(re.findall(r"`(vsync_[a-z_]+)`", (ROOT / "docs" / "operations.md").read_text("utf-8")))
     parts = {f"vsync_duration_seconds_{part}" for part in ("bucket", "sum", "count")}
     assert told == served() - parts
+
+
+MESSAGES = ROOT / "docs" / "messages.md"
+GENERAL = (VsyncError, TransientError, PermanentError, RefusedError)
+# Headings of what ends a command or a sync without an error of ours.
+NO_ERRORS = {"bad-usage", "partial"}
+
+
+def sources() -> Iterator[tuple[str, ast.AST]]:
+    for path in sorted((ROOT / "vsync_dagster").rglob("*.py")):
+        yield str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8"))
+
+
+def error_classes(kind: type[VsyncError] = VsyncError) -> Iterator[type[VsyncError]]:
+    """Yield the subclasses of all modules; the modules are imported for it."""
+    if kind is VsyncError:
+        for module in pkgutil.walk_packages(vsync_dagster.__path__, "vsync_dagster."):
+            importlib.import_module(module.name)
+    for each in kind.__subclasses__():
+        yield each
+        yield from error_classes(each)
+
+
+def calls_of_general_classes() -> Iterator[tuple[str, str | None]]:
+    """Yield where one of the four general classes is raised, and by which code."""
+    names = {kind.__name__ for kind in GENERAL}
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+                [*codes] = [word.value for word in node.keywords if word.arg == "code"]
+                code = codes[0].value if codes and isinstance(codes[0], ast.Constant) else None
+                yield f"{path}:{node.lineno}", str(code) if code else None
+
+
+def message_sections() -> dict[str, str]:
+    """Return what docs/messages.md says below each heading."""
+    _, *parts = re.split(r"^## (.+)$", MESSAGES.read_text("utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_every_error_class_has_a_heading_that_says_what_to_do() -> None:
+    missing = {
+        f"{kind.__module__}.{kind.__name__}: add `## {kind.code}` to docs/messages.md (Cause, Look at, Do), or set"
+        f" `code` of the class to a heading that fits"
+        for kind in error_classes()
+        if kind not in GENERAL and kind.__module__.startswith("vsync_dagster.") and kind.code not in message_sections()
+    }
+    assert missing == set()
+
+
+def test_what_is_raised_as_a_general_class_names_its_heading() -> None:
+    missing = {
+        f'{where}: add code="…", one of the headings of docs/messages.md'
+        for where, code in calls_of_general_classes()
+        if code is None
+    } | {
+        f"{where}: add `## {code}` to docs/messages.md (Cause, Look at, Do)"
+        for where, code in calls_of_general_classes()
+        if code is not None and code not in message_sections()
+    }
+    assert missing == set()
+
+
+def test_every_heading_is_of_an_error_that_there_is() -> None:
+    known = {kind.code for kind in error_classes()} | {code for _, code in calls_of_general_classes() if code}
+    assert set(message_sections()) <= known | NO_ERRORS | {VsyncError.code}
+
+
+def test_every_heading_says_the_cause_where_to_look_and_a_command() -> None:
+    for code, text in message_sections().items():
+        parts = re.findall(r"\*\*(Cause|Look at|Do)\.\*\*", text)
+        assert parts == ["Cause", "Look at", "Do"], code
+        assert re.search(r"`[^`]+`", text), f"{code}: name a command"
+
+
+def test_every_message_that_is_quoted_is_one_that_can_be_printed() -> None:
+    """An ellipsis stands for what differs from time to time."""
+    texts = [re.sub("`", "", text) for _, tree in sources() for text in literals(tree)]
+    for code, section in message_sections().items():
+        for quoted in re.findall(r"^\* `([^`]+)`", section, re.MULTILINE):
+            pattern = ".*".join(re.escape(part) for part in quoted.split("…"))
+            assert any(re.search(pattern, text) for text in texts), f"{code}: nothing prints: {quoted}"
+
+
+def literals(tree: ast.AST) -> Iterator[str]:
+    """Yield each text of a source, with an ellipsis in place of what is put into it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value

@@ -30,6 +30,19 @@ def test_how_long_a_lease_lasts_and_is_waited_for() -> None:
         _ = Environment({"VSYNC_LEASE_SECONDS": "0"}).lease_seconds
 
 
+def test_links_lead_into_the_repository_or_to_where_people_reach_the_documents() -> None:
+    error = EnvironmentVariableError("X is not set")
+    linked = Environment({"VSYNC_DOCS_URL": "https://git.example/docs"})
+    assert Environment({}).with_link(error) == "X is not set (see docs/messages.md#environment-variable)"
+    assert linked.message_link(error) == "https://git.example/docs/messages.md#environment-variable"
+    assert linked.message_link(ValueError("k")) == "https://git.example/docs/messages.md#unexpected"
+    assert linked.runbook("VSyncSlow") == "https://git.example/docs/runbooks.md#vsyncslow"
+    malformed = Environment({"VSYNC_DOCS_URL": "git.example"})
+    assert malformed.message_link(error) == "docs/messages.md#environment-variable", "an error is told in any case"
+    with pytest.raises(EnvironmentVariableError, match="VSYNC_DOCS_URL is malformed"):
+        _ = malformed.docs_url
+
+
 WARNING, CRITICAL, NOT_OK, NOT_READ = (
     f"VSYNC_NOT_{what}_HOURS" for what in ("ANSWERED_WARNING", "ANSWERED_CRITICAL", "OK", "READ_WHOLE")
 )

@@ -7,7 +7,7 @@ their logs, which are therefore not heard.
 import hashlib
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -43,6 +43,8 @@ _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 class TargetError(TransientError):
     """A target did not take a message. `reason` tells nothing of its address."""
 
+    code = "alert-target"
+
     def __init__(self, target: str, reason: str) -> None:
         super().__init__(f"the alert target {target} did not take a message: {reason}; it is tried again later")
         self.reason = reason
@@ -76,13 +78,14 @@ class AppriseTarget:
     minimum: Severity
     repeat: timedelta
     _service: "apprise.Apprise" = field(repr=False)
+    _runbook: Callable[[str], str]
     batch: int = 1
 
     def tell(self, messages: Sequence[Message]) -> None:
         """Tell the messages, one notification each."""
         for message in messages:
             kind = "success" if message.is_recovery else _NOTIFY_TYPES[message.raised.alert.severity]
-            if not self._service.notify(body=_body(message), title=_title(message), notify_type=kind):
+            if not self._service.notify(body=_body(message, self._runbook), title=_title(message), notify_type=kind):
                 raise TargetError(self.name, "NotTaken")
 
 
@@ -94,6 +97,7 @@ class AlertmanagerTarget:
     """
 
     _url: str = field(repr=False)
+    _runbook: Callable[[str], str]
     name: str = ALERTMANAGER
     minimum: Severity = Severity.INFO
     repeat: timedelta = _ALERTMANAGER_REPEAT
@@ -101,7 +105,7 @@ class AlertmanagerTarget:
 
     def tell(self, messages: Sequence[Message]) -> None:
         """Post all messages at once."""
-        alerts = [_posted(message, datetime.now(UTC)) for message in messages]
+        alerts = [_posted(message, self._runbook, datetime.now(UTC)) for message in messages]
         try:
             answer = httpx.post(f"{self._url.rstrip('/')}/api/v2/alerts", json=alerts, timeout=_TIMEOUT_S)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -117,17 +121,17 @@ def read_targets(variables: Environment) -> list[Target]:
         EnvironmentVariableError: one is malformed; the text does not quote it.
     """
     targets: list[Target] = [
-        _apprise_target(number, severity, url, variables.alert_repeat)
+        _apprise_target(number, severity, url, variables)
         for number, (severity, url) in enumerate(variables.alert_urls, 1)
     ]
     if variables.alertmanager_url:
-        targets.append(AlertmanagerTarget(variables.alertmanager_url))
+        targets.append(AlertmanagerTarget(variables.alertmanager_url, variables.runbook))
     if len({target.name for target in targets}) < len(targets):
         raise EnvironmentVariableError("VSYNC_ALERT_URLS names a target twice; name it once, with its lowest severity")
     return targets
 
 
-def _apprise_target(number: int, severity: str, url: str, repeat: timedelta) -> Target:
+def _apprise_target(number: int, severity: str, url: str, variables: Environment) -> Target:
     # Only a process that tells alerts waits for its import, which is a tenth of that of all else.
     import apprise
 
@@ -139,7 +143,8 @@ def _apprise_target(number: int, severity: str, url: str, repeat: timedelta) -> 
         )
     # Without a password: a new one does not make it another target, and nothing here helps to guess it.
     digest = hashlib.sha256(_PASSWORD.sub(r"\1@", url).encode()).hexdigest()
-    return AppriseTarget(f"{url.split('://')[0]}-{digest[:8]}", Severity(severity), repeat, service)
+    name = f"{url.split('://')[0]}-{digest[:8]}"
+    return AppriseTarget(name, Severity(severity), variables.alert_repeat, service, variables.runbook)
 
 
 def _title(message: Message) -> str:
@@ -147,18 +152,22 @@ def _title(message: Message) -> str:
     return f"[{state}] {message.raised.alert.title}"
 
 
-def _body(message: Message) -> str:
+def _body(message: Message, runbook: Callable[[str], str]) -> str:
     raised = message.raised
     since = f"since {raised.raised_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if raised.resolved_at:
         since += f", until {raised.resolved_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if raised.times_raised > 1:
         since += f", raised {raised.times_raised} times"
-    return "\n".join(part for part in (raised.alert.text, f"{raised.alert.name}, {since}", raised.alert.link) if part)
+    lines = (raised.alert.text, f"{raised.alert.name}, {since}", raised.alert.link, runbook(raised.alert.name))
+    return "\n".join(line for line in lines if line)
 
 
-def _posted(message: Message, now: datetime) -> dict[str, object]:
+def _posted(message: Message, runbook: Callable[[str], str], now: datetime) -> dict[str, object]:
     raised, alert = message.raised, message.raised.alert
+    where = runbook(alert.name)
+    # Alertmanager's users expect a URL under the longer name.
+    annotation = "runbook_url" if "://" in where else "runbook"
     posted: dict[str, object] = {
         "labels": {
             **alert.labels,
@@ -167,7 +176,7 @@ def _posted(message: Message, now: datetime) -> dict[str, object]:
             "fingerprint": alert.fingerprint,
             "source": "vsync",
         },
-        "annotations": {"summary": alert.title, "description": alert.text},
+        "annotations": {"summary": alert.title, "description": alert.text, annotation: where},
         "startsAt": raised.raised_at.isoformat(),
         "endsAt": (raised.resolved_at or now + _ALERTMANAGER_VALID).isoformat(),
     }

@@ -90,8 +90,14 @@ def _without_personal_data_in_errors(function: Callable[..., Any]) -> Callable[.
         try:
             return function(*args, **kwargs)
         except VsyncError as error:
-            raise error from None
+            raise _linked(error) from None
         except Exception as error:  # noqa: BLE001
-            raise UnexpectedError(unforeseen(error)) from None
+            raise _linked(UnexpectedError(unforeseen(error))) from None
 
     return guarded
+
+
+def _linked(error: Exception) -> Exception:
+    """Have Dagster show below an error where the documents say what to do about it."""
+    error.add_note(f"See {environment().message_link(error)}")
+    return error

@@ -47,7 +47,9 @@ def test() -> None:
             click.echo(f"{target.name}: {error}")
             failed += 1
     if failed:
-        raise PermanentError(f"{failed} of {len(targets)} targets took no message: check their URLs and the network")
+        raise PermanentError(
+            f"{failed} of {len(targets)} targets took no message: check their URLs and the network", code="alert-target"
+        )
 
 
 @alerts.command()

@@ -13,6 +13,7 @@ from vsync_dagster.cli.export import export
 from vsync_dagster.cli.key_table import key_table
 from vsync_dagster.cli.keys import keys
 from vsync_dagster.cli.metrics import metrics
+from vsync_dagster.cli.options import environment
 from vsync_dagster.cli.outbox import outbox
 from vsync_dagster.cli.progress import show_progress
 from vsync_dagster.cli.retention import retention
@@ -65,6 +66,7 @@ def cli() -> None:
       VSYNC_NOT_READ_WHOLE_HOURS     when FULL syncs that do not come ring, default 336 (two weeks)
       VSYNC_ALERTMANAGER_URL         an Alertmanager that is told too
       VSYNC_DAGSTER_URL              where people reach Dagster's UI, for links
+      VSYNC_DOCS_URL                 where people reach the documents, for links; default docs/, in the repository
     """
 
 
@@ -103,12 +105,16 @@ def main() -> None:
     except click.Abort:
         status = 130
     except EnvironmentVariableError as error:
-        click.echo(f"vsync: {error}", err=True)
+        _echo(error)
         status = BAD_USAGE
     except VsyncError as error:
-        click.echo(f"vsync: {error}", err=True)
+        _echo(error)
         status = Status.FAILED.exit_code
     except Exception as error:  # noqa: BLE001 - a traceback's last line can quote a key
-        click.echo(f"vsync: unexpected {unforeseen(error)}", err=True)
+        _echo(VsyncError(f"unexpected {unforeseen(error)}", code="unexpected"))
         status = Status.FAILED.exit_code
     sys.exit(status)
+
+
+def _echo(error: VsyncError) -> None:
+    click.echo(f"vsync: {environment().with_link(error)}", err=True)

@@ -63,7 +63,9 @@ def _demonstration() -> Iterator[Database]:
     from vsync_dagster.embedded.postgres import embedded_postgres
 
     if os.environ.get("VSYNC_DATABASE_URL"):
-        raise RefusedError("--demo makes logins in the embedded database only: unset VSYNC_DATABASE_URL")
+        raise RefusedError(
+            "--demo makes logins in the embedded database only: unset VSYNC_DATABASE_URL", code="demonstration"
+        )
     environment().home.mkdir(parents=True, exist_ok=True)
     with embedded_postgres(environment().home) as url:
         shown = Database(url)

@@ -23,7 +23,7 @@ def demo_logins(database: Database) -> Iterator[dict[str, str]]:
     passwords = {name: secrets.token_urlsafe(12) for name in LOGINS}
     with database.connect() as conn:
         if not participants.list_all(conn):
-            raise RefusedError("there is nothing to show yet: run `vsync demo` first")
+            raise RefusedError("there is nothing to show yet: run `vsync demo` first", code="demonstration")
         roles.apply(conn)
         _drop(conn)  # what a run that was killed has left
         for name, password in passwords.items():

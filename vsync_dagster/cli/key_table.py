@@ -84,7 +84,9 @@ def show() -> None:
     with database().connect() as connection:
         mapping = checking.mapping_in_force(connection)
     if mapping is None:
-        raise PermanentError("no table is attached: the keys are in the table entries of VSYNC itself")
+        raise PermanentError(
+            "no table is attached: the keys are in the table entries of VSYNC itself", code="key-table-attach"
+        )
     click.echo(mapping.text, nl=False)
 
 
@@ -98,7 +100,7 @@ def check() -> None:
     with database().connect(bulk=True) as connection:
         found = list(checking.findings(connection))
         if found:
-            raise PermanentError("; ".join(found))
+            raise PermanentError("; ".join(found), code="key-table-changed")
         click.echo("the triggers of the ledger are in force")
         _tell(connection)
 

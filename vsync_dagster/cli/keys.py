@@ -44,7 +44,8 @@ def rotate() -> None:
     if left:
         raise PermanentError(
             f"{left} rows need keys that VSYNC_ENCRYPTION_KEYS does not hold ({', '.join(sorted(unknown))}): add them "
-            "at its end and rotate again"
+            "at its end and rotate again",
+            code="unknown-key",
         )
 
 

@@ -121,7 +121,7 @@ def state_path(state: Path | None) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise VsyncError(f"{path.parent} cannot be made: {error.strerror}") from None
+        raise VsyncError(f"{path.parent} cannot be made: {error.strerror}", code="embedded-server") from None
     return path
 
 

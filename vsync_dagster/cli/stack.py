@@ -109,7 +109,10 @@ def _refuse_foreign_keys(database: Database) -> None:
     """
     with database.connect() as connection:
         if _has_foreign_keys(connection):
-            raise RefusedError("VSYNC_DATABASE_URL holds other participants' keys: give the demonstration its own base")
+            raise RefusedError(
+                "VSYNC_DATABASE_URL holds other participants' keys: give the demonstration its own base",
+                code="demonstration",
+            )
 
 
 def _has_foreign_keys(connection: psycopg.Connection[tuple[object, ...]]) -> bool:

@@ -25,7 +25,10 @@ def config(
         RefusedError: passwords would cross a network in the clear.
     """
     if certificate is None and not is_loopback(host):
-        raise RefusedError("beyond 127.0.0.1 passwords need TLS: add --certificate and --key, or a TLS proxy before it")
+        raise RefusedError(
+            "beyond 127.0.0.1 passwords need TLS: add --certificate and --key, or a TLS proxy before it",
+            code="console-needs-tls",
+        )
     return uvicorn.Config(
         app,
         host=host,

@@ -146,7 +146,7 @@ def download(
                 return
         raise CidFileError(f"the CID file could not be downloaded in {attempts} attempts: {failure}; try again later")
     except OSError as error:
-        raise PermanentError(f"the CID file cannot be stored: {error.strerror}") from None
+        raise PermanentError(f"the CID file cannot be stored: {error.strerror}", code="storage") from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -34,6 +34,8 @@ class DictRejectedError(PermanentError):
 class DictNotFoundError(DictRejectedError):
     """404: what was asked for is not, or no longer, there."""
 
+    code = "dict-rejected"
+
 
 class DictForbiddenError(DictRejectedError):
     """403: not this participant's, or not permitted to it."""
@@ -56,6 +58,8 @@ class EventLogError(RefusedError):
 
 class LogTooLongError(EventLogError):
     """The event log has more pages than the caller wants to pay for."""
+
+    code = "event-log"
 
 
 class CidFileError(TransientError):

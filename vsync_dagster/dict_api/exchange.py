@@ -59,7 +59,9 @@ def _checked(base_url: str) -> httpx.URL:
     except httpx.InvalidURL:
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
-        raise PermanentError("VSYNC_DICT_URL is malformed; it looks like https://host:16522/api/v2/")
+        raise PermanentError(
+            "VSYNC_DICT_URL is malformed; it looks like https://host:16522/api/v2/", code="environment-variable"
+        )
     return url
 
 
@@ -89,6 +91,8 @@ class Answer:
 
 class NoAnswerError(VsyncError):
     """No whole answer came: `what` is NO_CONNECTION, TIMEOUT or CONNECTION_LOST; `sent`: DICT may have acted on it."""
+
+    code = "dict-unavailable"
 
     def __init__(self, what: str, *, sent: bool) -> None:
         super().__init__(f"DICT gave no answer: {what}")

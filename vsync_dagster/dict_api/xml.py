@@ -27,6 +27,8 @@ _Message = TypeVar("_Message")
 class MalformedMessageError(VsyncError):
     """What was received is not the message that DICT's specification describes; nothing of it is used."""
 
+    code = "dict-answer"
+
 
 def parse_document(body: bytes) -> etree._Element:
     """Parse a small XML document from a stranger.

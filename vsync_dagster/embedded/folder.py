@@ -25,7 +25,9 @@ def held(folder: Path) -> Iterator[Path]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / "lock").open("a+", encoding="ascii")
     except OSError as error:
-        raise PermanentError(f"cannot use {folder}: {error.strerror}; set VSYNC_HOME to a folder of yours") from None
+        raise PermanentError(
+            f"cannot use {folder}: {error.strerror}; set VSYNC_HOME to a folder of yours", code="embedded-server"
+        ) from None
     with lock:
         _lock(lock, folder)
         yield folder.resolve()
@@ -39,7 +41,7 @@ def wheel_folder(package: str) -> Path:
     """
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise PermanentError(f"the package {package} is not installed: run `make install`")
+        raise PermanentError(f"the package {package} is not installed: run `make install`", code="embedded-server")
     return Path(spec.origin).parent
 
 
@@ -50,7 +52,8 @@ def _lock(lock: IO[str], folder: Path) -> None:
         lock.seek(0)
         holder = lock.read().strip() or "unknown"
         raise TransientError(
-            f"{folder} is in use by process {holder}: stop that one, or set VSYNC_HOME to another folder"
+            f"{folder} is in use by process {holder}: stop that one, or set VSYNC_HOME to another folder",
+            code="embedded-server",
         ) from None
     lock.truncate(0)
     lock.write(str(os.getpid()))

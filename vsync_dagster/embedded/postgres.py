@@ -99,7 +99,9 @@ def _make_cluster(place: Place) -> None:
     if result.returncode != 0:
         reason = result.stderr.decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
         shutil.rmtree(new, ignore_errors=True)
-        raise PermanentError(f"the embedded PostgreSQL cannot make its data folder {place.data}: {reason[0]}")
+        raise PermanentError(
+            f"the embedded PostgreSQL cannot make its data folder {place.data}: {reason[0]}", code="embedded-server"
+        )
     new.rename(place.cluster)
 
 
@@ -107,7 +109,8 @@ def _check_version(place: Place) -> None:
     version = (place.data / "PG_VERSION").read_text(encoding="ascii").strip()
     if version != MAJOR_VERSION:
         raise PermanentError(
-            f"{place.data} is of PostgreSQL {version}, this is {MAJOR_VERSION}: set VSYNC_HOME to another folder"
+            f"{place.data} is of PostgreSQL {version}, this is {MAJOR_VERSION}: set VSYNC_HOME to another folder",
+            code="embedded-server",
         )
 
 

@@ -94,7 +94,8 @@ def _system_account() -> Account:
         except (OSError, subprocess.CalledProcessError, KeyError):
             raise PermanentError(
                 f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} cannot be made: add that user, "
-                "run as an ordinary user, or set VSYNC_DATABASE_URL to a server of yours"
+                "run as an ordinary user, or set VSYNC_DATABASE_URL to a server of yours",
+                code="embedded-server",
             ) from None
     return Account(user.pw_uid, user.pw_gid)
 
@@ -107,7 +108,7 @@ def _own_folder(folder: Path) -> Path:
     except FileExistsError:
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0:
-            raise PermanentError(f"{folder} is not root's own folder: remove it") from None
+            raise PermanentError(f"{folder} is not root's own folder: remove it", code="embedded-server") from None
     return folder
 
 

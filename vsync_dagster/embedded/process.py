@@ -71,7 +71,9 @@ def serving(server: Server, ready: Callable[[int, int], bool]) -> Iterator[int]:
             if _becomes_ready(server, process, port, ready):
                 yield port
                 return
-    raise PermanentError(f"the embedded {server.name} does not start: {_reason(server.log)} (see {server.log})")
+    raise PermanentError(
+        f"the embedded {server.name} does not start: {_reason(server.log)} (see {server.log})", code="embedded-server"
+    )
 
 
 def end_leftovers(server: Server) -> None:
@@ -202,7 +204,9 @@ def _becomes_ready(
         if answers:
             return True
         time.sleep(POLL_SECONDS)
-    raise TransientError(f"the embedded {server.name} is not ready after {START_SECONDS:.0f} s; see {server.log}")
+    raise TransientError(
+        f"the embedded {server.name} is not ready after {START_SECONDS:.0f} s; see {server.log}", code="embedded-server"
+    )
 
 
 def _reason(log: Path) -> str:

@@ -42,7 +42,10 @@ class Database:
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("postgresql://", "postgres://")) or not _is_conninfo(self.url):
-            raise PermanentError("VSYNC_DATABASE_URL is not a URL such as postgresql://user:password@host:5432/name")
+            raise PermanentError(
+                "VSYNC_DATABASE_URL is not a URL such as postgresql://user:password@host:5432/name",
+                code="environment-variable",
+            )
 
     def as_person(self, name: str, password: str) -> "Database":
         """Return the same database as a person connects to it, by a password that the server must ask for.
@@ -55,7 +58,7 @@ class Database:
         """
         if not name or not password or "\0" in name + password:
             # An empty one would be looked for in PGPASSWORD and ~/.pgpass.
-            raise PermanentError("a person logs in with a name and a password")
+            raise PermanentError("a person logs in with a name and a password", code="login")
         known = conninfo_to_dict(self.url)
         person = {"user": name, "password": password, "dbname": known.get("dbname") or known.get("user")}
         chosen = {**known, **person, "require_auth": "password,md5,scram-sha-256"}

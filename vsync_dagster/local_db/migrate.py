@@ -47,7 +47,9 @@ def migrate(database: Database) -> list[str]:
             _lock(conn)
             conn.execute(_CREATE_HISTORY)
             if max(_applied(conn), default=0) > known[-1].version:
-                raise PermanentError("the database's schema is newer than this program: upgrade vsync-dagster")
+                raise PermanentError(
+                    "the database's schema is newer than this program: upgrade vsync-dagster", code="schema-newer"
+                )
         return [migration.name for migration in known if _apply(conn, migration)]
 
 

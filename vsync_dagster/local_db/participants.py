@@ -39,7 +39,7 @@ def check_ispb(ispb: str) -> str:
         PermanentError: it is not eight digits.
     """
     if not re.fullmatch(r"[0-9]{8}", ispb):
-        raise PermanentError("an ISPB is eight digits, leading zeros included")
+        raise PermanentError("an ISPB is eight digits, leading zeros included", code="participant")
     return ispb
 
 
@@ -51,7 +51,7 @@ def add(conn: Connection, ispb: str, *, name: str | None = None, via: str | None
     """
     check_ispb(ispb)
     if via is not None and check_ispb(via) == ispb:
-        raise PermanentError("a direct participant acts for itself: leave out --via")
+        raise PermanentError("a direct participant acts for itself: leave out --via", code="participant")
     conn.execute(
         """
         insert into participants (participant_ispb, name, via) values (%s, %s, %s)
@@ -82,7 +82,9 @@ def get(conn: Connection, ispb: str) -> Participant:
         cursor.execute(f"{_SELECT} where participant_ispb = %s", [check_ispb(ispb)])
         participant = cursor.fetchone()
     if participant is None:
-        raise PermanentError(f"participant {ispb} is not registered: run `vsync participants add {ispb}`")
+        raise PermanentError(
+            f"participant {ispb} is not registered: run `vsync participants add {ispb}`", code="participant-unknown"
+        )
     return participant
 
 

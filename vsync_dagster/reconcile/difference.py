@@ -22,6 +22,8 @@ class ComparisonError(RefusedError):
 class DuplicateCidError(ComparisonError):
     """A CID stands twice in what must be a set; in an XOR the pair would vanish, and the set seem to be without it."""
 
+    code = "comparison"
+
     def __init__(self, where: str) -> None:
         super().__init__(f"{where} has a CID twice; nothing of it is used")
 

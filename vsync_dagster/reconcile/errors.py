@@ -5,12 +5,34 @@ report, an operator) knows what to do without reading its text. The text is one 
 personal data: no key, name, tax id or request id.
 """
 
+import re
 import traceback
 from pathlib import PurePath
+from typing import Any
+
+UNEXPECTED = "unexpected"
+"""The code of what is not one of our own errors."""
 
 
 class VsyncError(Exception):
-    """Base of all errors raised on purpose; its text is safe to log, store and publish."""
+    """Base of all errors raised on purpose; its text is safe to log, store and publish.
+
+    `code` names the heading of docs/messages.md that says what to do. By default it is the class's name, without
+    `Error` and with hyphens; a class shares another one's heading by naming its code. The four general classes stand
+    for many things: whoever raises one of them gives the code.
+    """
+
+    code: str = UNEXPECTED
+
+    def __init__(self, *args: object, code: str | None = None) -> None:
+        super().__init__(*args)
+        if code is not None:
+            self.code = code
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "code" not in cls.__dict__:
+            cls.code = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__.removesuffix("Error")).lower()
 
 
 class TransientError(VsyncError):

@@ -67,7 +67,7 @@ def _alert(name: str, partition: SyncPartition, failed: dg.AssetCheckEvaluation,
         name=name,
         severity=Severity.WARNING,
         title=f"{partition.ispb}: {failed.check_name} of the sync of {partition.day} is {value:g}, above {limit:g}",
-        text="See docs/runbooks.md.",
+        text="The sync itself has ended; a person should look at this figure.",
         link=environment().run_link(run_id),
         labels={"ispb": partition.ispb, "day": partition.day.isoformat()},
     )

@@ -106,7 +106,7 @@ def _not_read_whole(ispb: str, late: Overdue) -> Alert:
         name=NOT_READ_WHOLE,
         severity=Severity.WARNING,
         title=f"{ispb}: the table was last read whole and proved {late.seconds / DAY:.0f} days ago",
-        text=f"Late: {', '.join(late.key_types)}. FULL syncs do not come, or prove nothing: see docs/runbooks.md, and"
+        text=f"Late: {', '.join(late.key_types)}. FULL syncs do not come, or prove nothing:"
         f" run `vsync sync --ispb {ispb} --sync-type FULL`.",
         labels={"ispb": ispb},
     )
@@ -119,6 +119,6 @@ def _alert(name: str, ispb: str, late: Overdue, what: str, *, critical: bool, be
         severity=Severity.CRITICAL if critical else Severity.WARNING,
         title=f"{ispb}: {what} {late.seconds / HOUR:.0f} hours ago",
         text=f"Late: {', '.join(late.key_types)}.{beside} DICT's manual demands a verification every 36 hours at the"
-        f" latest: see docs/runbooks.md, and run `vsync sync --ispb {ispb}`.",
+        f" latest: run `vsync sync --ispb {ispb}`.",
         labels={"ispb": ispb},
     )

@@ -52,13 +52,14 @@ def test_a_message_says_what_it_is_and_where_to_look(database: Database, chat: S
     relay(database, targets(f"info={webhook(address_of(chat))}"))
 
     [told] = notifications(chat)
-    first, second, third = told["message"].splitlines()
+    first, second, third, fourth = told["message"].splitlines()
     assert told["title"] == "[critical] 00416968: sync 1 has failed"
     assert told["type"] == "failure"
     assert first == "DICT did not answer."
     assert second.startswith("VSyncFailed, since 20")
     assert second.endswith(" UTC, raised 2 times")
     assert third == "https://dagster.example/runs/1"
+    assert fourth == "docs/runbooks.md#vsyncfailed"
 
 
 def test_what_stands_is_told_again_after_the_repeat_interval(database: Database, chat: ScriptedServer) -> None:

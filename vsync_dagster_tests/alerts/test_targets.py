@@ -86,7 +86,11 @@ def test_alertmanager_is_posted_all_alerts_at_once_and_again_while_they_stand(
         "fingerprint": "VSyncFailed/1",
         "source": "vsync",
     }
-    assert first["annotations"] == {"summary": "00416968: sync 1 has failed", "description": "DICT did not answer."}
+    assert first["annotations"] == {
+        "summary": "00416968: sync 1 has failed",
+        "description": "DICT did not answer.",
+        "runbook": "docs/runbooks.md#vsyncfailed",
+    }
     assert first["generatorURL"] == "https://dagster.example/runs/1"
     assert first["startsAt"] < first["endsAt"]
 

@@ -39,10 +39,12 @@ def test_a_failure_in_any_asset_leaves_one_failed_report(
     assert (report.status, report.verified) == ("FAILED", False)
     assert report.error_message is not None
     assert "ValueError in" in report.error_message
+    assert report.error_message.endswith(" (see docs/messages.md#unexpected)")
     assert secret not in report.error_message
     assert world.sql("select count(*) from sync_reports") == [(1,)]
     events = [str(record.event_log_entry) for record in _events(world.instance, report.run_id)]
     assert events
+    assert any("See docs/messages.md#unexpected" in event for event in events), "Dagster links to what to do"
     assert not [event for event in events if secret in event], "the error's own text reached Dagster's log"
 
 

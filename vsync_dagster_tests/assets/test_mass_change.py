@@ -86,7 +86,8 @@ def test_keys_that_are_under_review_already_do_not_count_again(world: World) -> 
 @pytest.mark.parametrize("missing", PERMISSION)
 def test_a_permit_without_who_and_why_is_refused(world: World, missing: str) -> None:
     report = world.sync("FULL", allow_mass_change=True, **{**PERMISSION, missing: " "})
-    assert (report.status, report.error_message) == ("FAILED", "allow_mass_change needs allowed_by and a reason")
+    said = "allow_mass_change needs allowed_by and a reason (see docs/messages.md#run-configuration)"
+    assert (report.status, report.error_message) == ("FAILED", said)
 
 
 def test_a_set_of_dicts_that_shrank_waits_for_a_person(world: World) -> None:

@@ -30,7 +30,8 @@ def test_each_target_gets_a_test_whatever_its_severity_and_the_one_that_is_down_
     down, up = ran.out.splitlines()
     assert "did not take a message" in down
     assert up.endswith(": taken (from critical on)")
-    assert ran.err == "vsync: 1 of 2 targets took no message: check their URLs and the network\n"
+    said = "1 of 2 targets took no message: check their URLs and the network"
+    assert ran.err == f"vsync: {said} (see docs/messages.md#alert-target)\n"
     assert titles(chat) == ["[info] VSYNC tests its alerts"]
     assert SECRET not in ran.out
 

@@ -60,7 +60,8 @@ def test_a_dict_that_nothing_verifies_is_spoken_to_only_if_told_so_and_each_run_
         ]
 
     assert refused.status == 64
-    assert refused.err == "vsync: VSYNC_DICT_URL must be https; it looks like https://host:16522/api/v2/\n"
+    said = "VSYNC_DICT_URL must be https; it looks like https://host:16522/api/v2/"
+    assert refused.err == f"vsync: {said} (see docs/messages.md#environment-variable)\n"
     for ran in allowed:
         assert ran.status == 0
         assert "warning: VSYNC_DICT_INSECURE=1: nothing that DICT says is verified" in ran.err

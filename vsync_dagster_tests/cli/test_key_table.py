@@ -37,7 +37,7 @@ def test_a_table_is_attached_checked_shown_and_detached(world: World, synced: Co
     assert (broken.status, broken.out) == (2, "")
     assert broken.err == (
         "vsync: the trigger record_inserted_cids is missing or not in force, and the ledger does not tell everything: "
-        "`vsync key-table attach` the table again\n"
+        "`vsync key-table attach` the table again (see docs/messages.md#key-table-changed)\n"
     )
     assert synced("key-table", "attach", "mapping.toml").status == 0
     assert synced("key-table", "check").status == 0
@@ -46,7 +46,8 @@ def test_a_table_is_attached_checked_shown_and_detached(world: World, synced: Co
     assert synced("key-table", "detach").out.startswith("the table is detached")
     assert world.sql("select count(*) from core.pix_keys") == [(20,)]
     assert synced("key-table", "show").err == (
-        "vsync: no table is attached: the keys are in the table entries of VSYNC itself\n"
+        "vsync: no table is attached: the keys are in the table entries of VSYNC itself"
+        " (see docs/messages.md#key-table-attach)\n"
     )
 
 
@@ -58,7 +59,9 @@ def test_indexes_are_built_first_and_stay_where_the_rest_is_refused(
     with world.database.connect() as connection:
         assert leases.acquire(connection, Fence(ISPB, "a-run"), "here", 3_600)
     refused = synced("key-table", "attach", "mapping.toml")
-    assert (refused.status, refused.err) == (2, "vsync: a sync is at work: try again when it has ended\n")
+    assert refused.status == 2
+    said = "a sync is at work: try again when it has ended"
+    assert refused.err == f"vsync: {said} (see docs/messages.md#key-table-attach)\n"
     assert world.sql("select count(*) from pg_indexes where indexname like 'vsync_keys_%%'") == [(4,)]
     assert world.sql("select relkind::text from pg_class where oid = 'entries'::regclass") == [("r",)]
 
@@ -88,7 +91,7 @@ def test_a_mistake_is_one_line_that_says_what_to_do(world: World, synced: Comman
         assert ran.err == (
             "vsync: core.pix_keys cannot be synced in place: it has no column name for owner_name: name another in "
             "[columns], or add one (text); its column nome is not null and has no default, so that no key could be "
-            "inserted\n"
+            "inserted (see docs/messages.md#key-mapping)\n"
         )
     assert synced("key-table", "attach", "nowhere.toml").status == 64
     (tmp_path / "mapping.toml").write_bytes(b"\xff")

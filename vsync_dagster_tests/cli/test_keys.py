@@ -47,7 +47,8 @@ def test_with_a_given_database_keys_must_be_given(world: World, synced: Command,
     ran = synced(*command, VSYNC_ENCRYPTION_KEYS=None)
 
     assert (ran.status, ran.out) == (64, "")
-    assert ran.err == "vsync: VSYNC_ENCRYPTION_KEYS is not set; `vsync keys generate` makes a key for it\n"
+    said = "VSYNC_ENCRYPTION_KEYS is not set; `vsync keys generate` makes a key for it"
+    assert ran.err == f"vsync: {said} (see docs/messages.md#environment-variable)\n"
     assert world.calls() == 0
     assert not world.variables.home.exists(), "nothing was begun"
 

@@ -48,7 +48,10 @@ def plan_attaching(conn: Connection, mapping: KeyMapping) -> list[Composed]:
     """
     attached = attached_table(conn)
     if attached is None and _one(conn, "select exists (select from entries)"):
-        raise RefusedError("the table entries holds keys: it can give way to another table only as long as it is empty")
+        raise RefusedError(
+            "the table entries holds keys: it can give way to another table only as long as it is empty",
+            code="key-table-attach",
+        )
     owner, login = conn.execute(_OWNER).fetchone() or ("", "")
     roles = tuple(name for (name,) in conn.execute(_ROLES, [list(ROLES)]))
     return Script(view_of(conn, mapping), owner, login, roles, attached).attach()
@@ -118,7 +121,9 @@ def plan_detaching(conn: Connection) -> list[Composed]:
         return script.detach_dropped()
     attached = attached_table(conn)
     if attached is None:
-        raise PermanentError("no table is attached: the keys are in the table entries of VSYNC itself")
+        raise PermanentError(
+            "no table is attached: the keys are in the table entries of VSYNC itself", code="key-table-attach"
+        )
     return script.detach(attached)
 
 
@@ -139,7 +144,7 @@ def attached_table(conn: Connection) -> Attached | None:
         RefusedError: it was dropped, and `entries` with it.
     """
     if view_is_gone(conn):
-        raise RefusedError(GONE)
+        raise RefusedError(GONE, code="key-table-changed")
     if conn.execute(_ATTACHED).fetchone() is None:
         return None
     schema, table = conn.execute(_KEPT_IN).fetchone() or ("", "")
@@ -156,7 +161,7 @@ def _run(conn: Connection, statements: Sequence[Composed]) -> None:
     first, *rest = statements
     conn.execute(first)  # from here on no sync can begin
     if _one(conn, _AT_WORK):
-        raise RefusedError("a sync is at work: try again when it has ended")
+        raise RefusedError("a sync is at work: try again when it has ended", code="key-table-attach")
     for statement in rest:
         conn.execute(statement)
 
@@ -174,7 +179,8 @@ def _told(mapping: KeyMapping) -> Iterator[None]:
     except psycopg.errors.InsufficientPrivilege:
         raise PermanentError(
             f"this login may not attach {mapping}: it takes a superuser, or a member of both the role that owns "
-            "VSYNC's tables and the one that owns that table"
+            "VSYNC's tables and the one that owns that table",
+            code="key-table-attach",
         ) from None
 
 

@@ -63,10 +63,11 @@ def require_same_table(conn: Connection) -> None:
         RefusedError: it is another, or is gone; a sync would compare, and repair, what nobody uses any more.
     """
     if view_is_gone(conn):
-        raise RefusedError(GONE)
+        raise RefusedError(GONE, code="key-table-changed")
     if conn.execute(_MOVED).fetchone() is not None:
         raise RefusedError(
-            "the key table was renamed or replaced since it was attached: `vsync key-table attach` it again"
+            "the key table was renamed or replaced since it was attached: `vsync key-table attach` it again",
+            code="key-table-changed",
         )
 
 
