@@ -21,6 +21,16 @@ from vsync_dagster_tests import reliability
 SERVER_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
+LONG_TEST_SECONDS = 3_600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that take minutes a deadline of their own; all others have that of pyproject.toml."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TEST_SECONDS))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what `make reliability` and `make screenshots` ask for."""
     parser.addoption("--write-reliability", action="store_true", help="write docs/reliability.md's table of faults")

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from vsync_dagster.store import SnapshotStore
 from vsync_dagster.sync.cid_files import CidFiles
 from vsync_dagster.sync.repair import Repair
 from vsync_dagster_tests.assets.test_failures import ASSETS, materialize
+from vsync_dagster_tests.waiting import wait_until
 from vsync_dagster_tests.world import ISPB, World
 
 PERMISSION: dict[str, Any] = {"allowed_by": "ana", "reason": "a test"}
@@ -156,9 +156,8 @@ def test_a_process_that_stands_still_is_superseded_by_another(world: World, tmp_
     move_apart(world)
     frozen = begin(tmp_path / "frozen")
     try:
-        while not world.sql("select run_id from sync_leases where expires_at > clock_timestamp()"):
-            assert frozen.poll() is None
-            time.sleep(0.01)
+        held = "select run_id from sync_leases where expires_at > clock_timestamp()"
+        wait_until(lambda: world.sql(held), "it takes no lease", ended=lambda: frozen.poll() is not None)
         frozen.send_signal(signal.SIGSTOP)
         [(first,)] = world.sql("select run_id from sync_leases")
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +12,7 @@ from vsync_dagster.resources import LocalDatabase
 from vsync_dagster.sensors.lost_syncs import TICKS_WITHOUT_A_LEASE, lost_syncs
 from vsync_dagster_tests.cli.conftest import Command
 from vsync_dagster_tests.reliability import fault
+from vsync_dagster_tests.waiting import wait_until
 from vsync_dagster_tests.world import ISPB, World
 
 
@@ -23,9 +23,9 @@ def kill_at_work(world: World) -> str:
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name("vsync")), "sync", "--ispb", ISPB], stderr=subprocess.DEVNULL
         )
-        while not (held := world.sql("select run_id from sync_leases")):
-            assert process.poll() is None
-            time.sleep(0.1)
+        query = "select run_id from sync_leases"
+        wait_until(lambda: world.sql(query), "it takes no lease", ended=lambda: process.poll() is not None)
+        held = world.sql(query)
         process.kill()
         process.wait()
     world.sql("update sync_leases set expires_at = clock_timestamp()")  # as it does by itself, in a minute

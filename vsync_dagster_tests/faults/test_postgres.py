@@ -23,6 +23,7 @@ from vsync_dagster_tests.faults.scene import (
     when_an_asset_begins,
 )
 from vsync_dagster_tests.reliability import fault
+from vsync_dagster_tests.waiting import wait_until
 from vsync_dagster_tests.world import ISPB, World, running_world
 
 POSTGRES = "PostgreSQL"
@@ -70,8 +71,8 @@ def test_killed_within_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyP
         world.sql("create trigger pause after insert on fixes for each statement execute function pause()")
 
         def kill_in_the_pause() -> None:
-            while not world.sql("select 1 from pg_stat_activity where wait_event = 'PgSleep'"):
-                time.sleep(0.02)
+            pauses = "select 1 from pg_stat_activity where wait_event = 'PgSleep'"
+            wait_until(lambda: world.sql(pauses), "the repair does not pause")
             server.kill()
             server.start()
             world.sql("drop trigger pause on fixes")
@@ -136,8 +137,8 @@ def test_a_deadlock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
             lock = "select 1 from entries where entry_id = %s for update"
             connection.execute(lock, [outdated[-1]])
             locked.set()
-            while not world.sql("select 1 from pg_stat_activity where wait_event_type = 'Lock'"):
-                time.sleep(0.02)
+            waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+            wait_until(lambda: world.sql(waits), "the repair waits for no lock")
             for entry_id in reversed(outdated[:-1]):
                 connection.execute(lock, [entry_id])
             theirs.append("got through")
@@ -146,7 +147,7 @@ def test_a_deadlock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def begin() -> None:
         other.start()
-        locked.wait()
+        assert locked.wait(30)
 
     when_an_asset_begins(monkeypatch, "applied_fixes", begin)
 

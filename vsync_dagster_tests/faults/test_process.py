@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -16,6 +17,7 @@ from vsync_dagster.sync.evidence import BATCH
 from vsync_dagster.sync.look_up import STAGE_EVERY
 from vsync_dagster_tests.local_db.test_chains import findings, tamper
 from vsync_dagster_tests.reliability import fault
+from vsync_dagster_tests.waiting import wait_until
 from vsync_dagster_tests.world import ISPB, World
 
 ROUNDS, KILLS_A_ROUND = 10, 10
@@ -30,6 +32,10 @@ def begin(*arguments: str) -> "subprocess.Popen[str]":
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def has_ended(process: "subprocess.Popen[str]") -> Callable[[], bool]:
+    return lambda: process.poll() is not None
 
 
 def finish(process: "subprocess.Popen[str]") -> str:
@@ -105,9 +111,8 @@ def test_the_evidence_of_a_killed_process(unmetered_world: World, operation: Ope
     world.settle()
     answered = world.directory.calls.total
     process = begin("FULL")
-    while answered(operation) < (3 if operation is Operation.CREATE_SYNC_VERIFICATION else 200):
-        assert process.poll() is None
-        time.sleep(0.01)
+    enough = 3 if operation is Operation.CREATE_SYNC_VERIFICATION else 200
+    wait_until(lambda: answered(operation) >= enough, "it ended before DICT answered enough", ended=has_ended(process))
 
     process.kill()
 
@@ -130,9 +135,7 @@ def test_what_a_killed_process_has_changed_is_sealed(unmetered_world: World) -> 
     drift(world.directory, None, ISPB, creates=400)
     world.settle()
     process = begin("FULL")
-    while not world.sql("select 1 from fix_details limit 1"):
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_until(lambda: world.sql("select 1 from fix_details limit 1"), "it fixed nothing", ended=has_ended(process))
 
     process.kill()
 

@@ -67,6 +67,12 @@ def value(conn: Connection, query: str, parameters: Sequence[Any] = ()) -> Any:
     return only
 
 
+def afresh(conn: Connection, query: str) -> Any:
+    """Return a query's only value, in a transaction that begins now."""
+    conn.rollback()
+    return value(conn, query)
+
+
 def stored(conn: Connection, entry_id: UUID) -> Entry:
     """Return a row's attributes as an entry."""
     query = SQL("select {} from entries where entry_id = %s").format(column_list())

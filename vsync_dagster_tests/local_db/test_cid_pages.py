@@ -1,6 +1,5 @@
 """When a table is read by pages, that its pages are all of it, and what happens to it meanwhile."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -17,6 +16,7 @@ from vsync_dagster.local_db.ledger import events_since
 from vsync_dagster.local_db.snapshot import read_snapshot
 from vsync_dagster.reconcile.vsync import EMPTY_VSYNC, vsync
 from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, insert_all, make_entry, value
+from vsync_dagster_tests.waiting import wait_until
 
 BASE_TABLES = {
     "view": "alter table entries rename to keys; create view entries as select ctid, * from keys",
@@ -172,8 +172,7 @@ def test_a_truncation_that_comes_first_is_seen_whole(database: Database) -> None
         other.execute("lock table entries in access exclusive mode")
         reading = pool.submit(read_snapshot, database, ISPB)
         waits = "select exists (select from pg_locks where relation = 'entries'::regclass and not granted)"
-        while not (reading.done() or value(other, waits)):
-            time.sleep(0.01)
+        wait_until(lambda: reading.done() or value(other, waits), "the reader waits for no lock")
         other.execute("truncate entries")
         other.commit()
         facts = reading.result()

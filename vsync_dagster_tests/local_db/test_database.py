@@ -11,7 +11,8 @@ import pytest
 from vsync_dagster.local_db.database import Connection, Database, Session
 from vsync_dagster.local_db.errors import DatabaseError, DatabaseUnavailableError
 from vsync_dagster.reconcile.errors import PermanentError
-from vsync_dagster_tests.local_db.parts import insert, make_entry, rows, value
+from vsync_dagster_tests.local_db.parts import afresh, insert, make_entry, value
+from vsync_dagster_tests.waiting import wait_until
 
 SECRET = "open-sesame"
 
@@ -201,8 +202,8 @@ def test_a_session_commits_each_transaction_on_the_same_connection(database: Dat
             watcher.rollback()
         assert len(set(pids)) == 1
     with database.connect() as conn:
-        while rows(conn, "select 1 from pg_stat_activity where pid = %s", [pids[0]]):
-            conn.rollback()
+        query = f"select not exists (select from pg_stat_activity where pid = {pids[0]:d})"  # noqa: S608
+        wait_until(lambda: afresh(conn, query), "the connection is not closed")
 
 
 def test_a_session_starts_over_on_a_new_connection(database: Database) -> None:

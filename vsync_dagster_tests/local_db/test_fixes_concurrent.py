@@ -9,8 +9,9 @@ import pytest
 from vsync_dagster.local_db import outbox
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.fixes import Fix, FixResult, apply_batch
-from vsync_dagster_tests.local_db.parts import CIPHER, ISPB, RUN, insert, make_entry, rows, value
+from vsync_dagster_tests.local_db.parts import CIPHER, ISPB, RUN, afresh, insert, make_entry, rows, value
 from vsync_dagster_tests.local_db.test_fixes import create, everything_else, outcomes, update
+from vsync_dagster_tests.waiting import wait_until
 
 # The tables, besides `outbox`, that a session which waits for an advisory lock has written to.
 WRITTEN_BY_WAITING = """
@@ -30,9 +31,7 @@ def while_open(database: Database, change: Callable[[Connection], object], fix: 
             database.retrying, lambda conn: apply_batch(conn, CIPHER, RUN, ISPB, [fix]), sleep=lambda _: None
         )
         with database.connect() as watcher:
-            while not value(watcher, WAITING):
-                watcher.rollback()
-                assert not applied.done()
+            wait_until(lambda: afresh(watcher, WAITING), "it waits for no lock", ended=applied.done)
         theirs.commit()
         return applied.result(timeout=10)
 
@@ -73,7 +72,7 @@ def test_two_runs_of_the_same_batch_apply_it_once(database: Database) -> None:
     start = threading.Barrier(2)
 
     def run(order: int) -> list[str]:
-        start.wait()
+        start.wait(timeout=30)
         results = database.retrying(lambda conn: apply_batch(conn, CIPHER, f"run-{order}", ISPB, batch[::order]))
         return outcomes(results)
 
@@ -90,9 +89,7 @@ def test_another_batch_of_the_participant_waits_only_for_the_outbox(database: Da
         second = pool.submit(
             database.retrying, lambda conn: apply_batch(conn, CIPHER, RUN, ISPB, [create(make_entry(2))])
         )
-        while not value(watcher, WAITING):
-            watcher.rollback()
-            assert not second.done(), "the second batch is written before the first"
+        wait_until(lambda: afresh(watcher, WAITING), "the second batch is written before the first", ended=second.done)
         assert rows(watcher, WRITTEN_BY_WAITING) == [("cid_events",), ("entries",), ("fix_details",), ("fixes",)]
         first.commit()
         assert outcomes(second.result(timeout=10)) == ["APPLIED"]

@@ -1,6 +1,5 @@
 """One run at a time on a participant, and nothing written by one that was superseded."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -9,8 +8,9 @@ import pytest
 from vsync_dagster.local_db import leases
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.leases import Fence, SupersededRunError
-from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, value
+from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, afresh, value
 from vsync_dagster_tests.local_db.test_fixes_concurrent import WAITING
+from vsync_dagster_tests.waiting import wait_until
 
 FIRST, SECOND, THIRD = (Fence(ISPB, f"run-{number}") for number in (1, 2, 3))
 LONG = 3_600.0
@@ -100,9 +100,7 @@ def test_whoever_takes_over_waits_for_what_is_being_written(database: Database) 
             assert leases.renew(own, FIRST, 0), "its own renewal waits for nothing"
         taken_over = pool.submit(database.retrying, lambda other: take(other, SECOND))
         with database.connect() as watcher:
-            while not value(watcher, WAITING):
-                watcher.rollback()
-                assert not taken_over.done()
+            wait_until(lambda: afresh(watcher, WAITING), "it waits for no lock", ended=taken_over.done)
         conn.commit()
         assert taken_over.result(timeout=10)
 
@@ -113,7 +111,7 @@ def test_of_many_at_once_one_gets_it(database: Database) -> None:
 
     def race(fence: Fence) -> bool:
         with database.connect() as conn:
-            start.wait()
+            start.wait(timeout=30)
             return take(conn, fence)
 
     with ThreadPoolExecutor(len(runs)) as pool:
@@ -176,7 +174,4 @@ def shut_out_and_count(conn: Connection) -> int:
 
 
 def wait_for_a_lock(watcher: Connection) -> None:
-    deadline = time.monotonic() + 30
-    while not value(watcher, WAITING):
-        watcher.rollback()
-        assert time.monotonic() < deadline, "nobody waits"
+    wait_until(lambda: afresh(watcher, WAITING), "nobody waits")

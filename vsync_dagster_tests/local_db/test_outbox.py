@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from vsync_dagster.local_db import outbox
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.outbox import Waiting
-from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, rows, value
+from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, afresh, rows
 from vsync_dagster_tests.local_db.test_fixes_concurrent import WAITING
+from vsync_dagster_tests.waiting import wait_until
 
 
 def test_events_wait_in_the_order_they_came(conn: Connection) -> None:
@@ -49,9 +50,7 @@ def test_events_of_one_participant_become_visible_in_the_order_of_their_ids(data
     with database.connect() as first, database.connect() as watcher, ThreadPoolExecutor(1) as pool:
         outbox.add(first, ISPB, "x", {"number": 1})
         second = pool.submit(database.retrying, lambda conn: outbox.add(conn, ISPB, "x", {"number": 2}))
-        while not value(watcher, WAITING):
-            watcher.rollback()
-            assert not second.done(), "the second is there before the first"
+        wait_until(lambda: afresh(watcher, WAITING), "the second is there before the first", ended=second.done)
         outbox.add(first, ISPB, "x", {"number": 3})
         first.commit()
         second.result(timeout=10)

@@ -10,6 +10,7 @@ from vsync_dagster.local_db import leases
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.leases import Fence, Holder
 from vsync_dagster.sync.lease import Lease, LeaseHeldError
+from vsync_dagster_tests.waiting import wait_until
 from vsync_dagster_tests.world import ISPB
 
 MINE, OTHERS = Fence(ISPB, "my-run"), Fence(ISPB, "other-run")
@@ -84,20 +85,16 @@ def test_an_error_releases_it(database: Database, error: type[BaseException]) ->
 
 def test_it_is_renewed_while_the_step_works(database: Database) -> None:
     with lease(database, Sleep(), seconds=0.03).held(then_release=False):
-        while holder(database).expired:
-            pass
+        wait_until(lambda: not holder(database).expired, "the lease is not renewed")
         database.retrying(lambda connection: connection.execute("update sync_leases set expires_at = '-infinity'"))
-        while holder(database).expired:
-            pass
+        wait_until(lambda: not holder(database).expired, "the lease is not renewed again")
     assert not [thread for thread in threading.enumerate() if thread.name == "sync-lease"]
 
 
 def test_a_renewal_that_fails_is_told_and_tried_again(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     with lease(database, Sleep(), seconds=0.03).held(then_release=False):
         database.retrying(lambda connection: connection.execute("alter table sync_leases rename to away"))
-        while "the lease could not be renewed" not in caplog.text:
-            pass
+        wait_until(lambda: "the lease could not be renewed" in caplog.text, "the failure is not logged")
         database.retrying(lambda connection: connection.execute("alter table away rename to sync_leases"))
         database.retrying(lambda connection: connection.execute("update sync_leases set expires_at = '-infinity'"))
-        while holder(database).expired:
-            pass
+        wait_until(lambda: not holder(database).expired, "the lease is not renewed")

@@ -11,9 +11,10 @@ from vsync_dagster.local_db.key_table.check import count, findings, require_same
 from vsync_dagster.local_db.key_table.mapping import KeyMappingError, parse
 from vsync_dagster.reconcile.errors import PermanentError, RefusedError
 from vsync_dagster_tests.local_db.key_table.parts import A_REQUEST, EVENTS, ISPB, THEIR_KEY, entry
-from vsync_dagster_tests.local_db.parts import insert, rows, value
+from vsync_dagster_tests.local_db.parts import afresh, insert, rows, value
 from vsync_dagster_tests.local_db.test_fixes_concurrent import WAITING
 from vsync_dagster_tests.their_table import MAPPING, TABLE, attach_theirs
+from vsync_dagster_tests.waiting import wait_until
 
 INDEXES = """
 select indexrelid::regclass::text, indexrelid from pg_index
@@ -75,9 +76,7 @@ def test_the_table_is_written_while_its_indexes_are_built(database: Database) ->
         first.execute(THEIR_KEY, ["+551190001", *add])
         building = pool.submit(build_indexes, conn, parse(MAPPING))
         with database.connect() as second:
-            while not value(second, WAITING):
-                second.rollback()
-                assert not building.done()
+            wait_until(lambda: afresh(second, WAITING), "it waits for no lock", ended=building.done)
             second.execute("set lock_timeout = '2s'")
             second.execute(THEIR_KEY, ["+551190002", None, None, 1])
         first.commit()
