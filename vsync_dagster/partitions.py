@@ -9,6 +9,8 @@ import dagster as dg
 
 from vsync_dagster.environment import Environment
 from vsync_dagster.local_db.participants import check_ispb
+from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.reconcile.ispb import other_spelling
 
 TIMEZONE = "America/Sao_Paulo"
 DIMENSION = "ispb"
@@ -46,10 +48,17 @@ def open_partitions_for(instance: dg.DagsterInstance, ispbs: Iterable[str]) -> l
     None is ever taken back: with its partitions Dagster would forget the runs of a participant that was disabled.
 
     Raises:
-        PermanentError: one is not eight digits; Dagster itself would take anything for a key.
+        PermanentError: one is not eight digits or letters (Dagster itself would take anything for a key), or differs
+            from a known one in the case of letters alone: both would have the same folder on some file systems.
     """
     known = set(instance.get_dynamic_partitions(DIMENSION))
     new = [ispb for ispb in map(check_ispb, ispbs) if ispb not in known]
+    for ispb in new:
+        for other in known.union(new):
+            if other_spelling(ispb, other):
+                raise PermanentError(
+                    f"{ispb} has partitions as {other}: upper and lower case differ", code="participant"
+                )
     if new:
         instance.add_dynamic_partitions(DIMENSION, new)
     return new

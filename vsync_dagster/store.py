@@ -132,7 +132,11 @@ class SnapshotWriter:
 
 
 class SnapshotStore:
-    """Snapshots by asset and partition, under `<root>/<asset>/date=YYYY-MM-DD/ispb=NNNNNNNN/`."""
+    """Snapshots by asset and partition, under `<root>/<asset>/date=YYYY-MM-DD/ispb=ISPB/`.
+
+    No two participants' ISPBs differ in the case of letters alone (`reconcile.ispb`): on a file system that does not
+    tell the cases apart, they would share a folder.
+    """
 
     def __init__(self, url: str, publishing: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         """Take a folder's path or an fsspec URL, such as `s3://bucket/prefix`.

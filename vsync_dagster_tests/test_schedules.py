@@ -171,11 +171,29 @@ def test_a_table_that_cannot_be_read_changes_nothing(database: Database, instanc
     assert instance.get_dynamic_partitions(DIMENSION) == [ISPB]
 
 
-@pytest.mark.parametrize("ispb", ["1234567", "123456789", "1234567a", "1234|678", "١٢٣٤٥٦٧٨", ""])
-def test_only_eight_digits_become_a_partition(instance: dg.DagsterInstance, ispb: str) -> None:
+@pytest.mark.parametrize("ispb", ["1234567", "123456789", "1234567-", "1234567á", "1234|678", "١٢٣٤٥٦٧٨", ""])
+def test_only_eight_digits_or_letters_become_a_partition(instance: dg.DagsterInstance, ispb: str) -> None:
     with pytest.raises(PermanentError, match="eight digits"):
         open_partitions_for(instance, [ISPB, ispb])
     assert instance.get_dynamic_partitions(DIMENSION) == []
+
+
+def test_two_spellings_of_an_ispb_do_not_become_two_partitions(instance: dg.DagsterInstance) -> None:
+    """On a file system that does not tell the cases apart, their snapshots would be in one folder."""
+    for ispbs in (["ABCD1234", "abcd1234"], ["abcd1234"]):
+        open_partitions_for(instance, ["ABCD1234"])
+        with pytest.raises(PermanentError, match="upper and lower case differ"):
+            open_partitions_for(instance, ispbs)
+        assert instance.get_dynamic_partitions(DIMENSION) == ["ABCD1234"]
+
+
+def test_a_tick_asks_for_participants_with_letters_as_they_were_registered(
+    database: Database, instance: dg.DagsterInstance
+) -> None:
+    register(database, "abcd1234", "ABCD5678")
+    assert sense(instance) == "opened the partitions of ABCD5678, abcd1234"
+    assert keys(requests(daily_sync, instance)) == ["2026-11-24|ABCD5678", "2026-11-24|abcd1234"]
+    assert keys(requests(weekly_full_sync, instance)) == ["2026-11-24|ABCD5678", "2026-11-24|abcd1234"]
 
 
 def test_a_tick_asks_for_300_participants(database: Database, instance: dg.DagsterInstance) -> None:

@@ -24,14 +24,18 @@ from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.cid import EntryAttributes, compute_cid
+from vsync_dagster.reconcile.entry import Entry
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.resources import SyncSettings
+from vsync_dagster.simulator import cid_sets
 from vsync_dagster.simulator.certificates import Certificates
 from vsync_dagster.simulator.local_base import seed_local
 from vsync_dagster.simulator.population import generate
+from vsync_dagster.simulator.rows import HeldEntry
 from vsync_dagster.simulator.server import running_simulator
 from vsync_dagster.simulator.settings import Settings
 from vsync_dagster.simulator.state import DictState
+from vsync_dagster.simulator.times import to_ms
 
 ISPB = "12345678"
 DAY = date(2026, 11, 24)
@@ -54,30 +58,47 @@ class World:
     directory: DictState
     variables: Environment
     instance: dg.DagsterInstance
+    ispb: str = ISPB
     settings: dict[str, Any] = field(default_factory=lambda: {"log_lag_seconds": LAG})
 
     def join(self, ispb: str) -> None:
         """Have another participant take part on both sides, an indirect one: there is one certificate."""
-        self.directory.participants.add(ispb, via=ISPB)
+        self.directory.participants.add(ispb, via=self.ispb)
         with self.database.connect() as connection:
-            participants.add(connection, ispb, via=ISPB)
+            participants.add(connection, ispb, via=self.ispb)
 
-    def populate(self, keys: int, *, key_types: list[str] | None = None, seed: int = 1, ispb: str = ISPB) -> None:
+    def populate(
+        self, keys: int, *, key_types: list[str] | None = None, seed: int = 1, ispb: str | None = None
+    ) -> None:
         """Give a participant keys, the same on both sides."""
-        entries = list(generate(ispb, keys, seed, **({"key_types": key_types} if key_types else {})))
+        entries = list(generate(ispb or self.ispb, keys, seed, **({"key_types": key_types} if key_types else {})))
         self.directory.bulk_create(entries)
         with self.database.connect(bulk=True) as connection:
             seed_local(connection, entries)
+
+    def list_at_dict(self, entry: Entry, key_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have DICT list an entry's CID in our set of a key type, and answer with the entry, whatever it says."""
+        held = HeldEntry(0, entry.cid(), entry, None)
+        monkeypatch.setattr(self.directory, "entry_by_cid", {held.cid: held}.get)
+        monkeypatch.setattr(self.directory.participants, "may_act_for", lambda *_: True)
+        with self.directory.file.writing() as connection:
+            cid_set = cid_sets.obtain(connection, self.ispb, key_type)
+            cid_set.add(held.cid)
+            at = cid_set.moment(to_ms(self.directory.now()))
+            cid_sets.append_events(connection, [cid_set.logged("ADDED", held.cid, at)])
+            cid_sets.save(connection, cid_set)
 
     def settle(self) -> None:
         """Wait until nothing counts as in flight any more, on a slow machine too."""
         time.sleep(LAG + 0.25)
 
-    def sync(self, sync_type: str = "INCREMENTAL", *, day: date = DAY, **settings: object) -> Report:
+    def sync(
+        self, sync_type: str = "INCREMENTAL", *, day: date = DAY, ispb: str | None = None, **settings: object
+    ) -> Report:
         """Run the job through Dagster, and return its report."""
         launcher = Launcher(self.variables, self._own_instance)
         chosen: dict[str, Any] = {"sync_type": sync_type, **self.settings, **settings}
-        return launcher.sync(SyncPartition(day, ISPB), SyncSettings(**chosen))
+        return launcher.sync(SyncPartition(day, ispb or self.ispb), SyncSettings(**chosen))
 
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Run a statement as the participant's own systems would, and return its rows."""
@@ -85,18 +106,18 @@ class World:
             cursor = connection.execute(query.encode(), parameters)
             return cursor.fetchall() if cursor.description else []
 
-    def cids_here(self, ispb: str = ISPB) -> set[bytes]:
+    def cids_here(self, ispb: str | None = None) -> set[bytes]:
         """The CIDs of our active rows, computed from their attributes; the one stored must be the same."""
         held = set()
-        for row in self.sql(_ATTRIBUTES, ispb):
+        for row in self.sql(_ATTRIBUTES, ispb or self.ispb):
             cid = compute_cid(EntryAttributes(*row[1:10]), row[10])
             assert cid == row[11], "a row does not hash to the CID beside it"
             held.add(cid)
         return held
 
-    def cids_at_dict(self, ispb: str = ISPB) -> set[bytes]:
+    def cids_at_dict(self, ispb: str | None = None) -> set[bytes]:
         """The CIDs of DICT's set."""
-        return {cid for key_type in KeyType for cid in self.directory.cids(ispb, key_type)}
+        return {cid for key_type in KeyType for cid in self.directory.cids(ispb or self.ispb, key_type)}
 
     def key_of(self, key_type: str, number: int = 0) -> str:
         """One of our active keys of a type."""
@@ -124,7 +145,11 @@ def certificates() -> Certificates:
 
 @contextmanager
 def running_world(
-    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings | None = None
+    database: Database,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings | None = None,
+    ispb: str = ISPB,
 ) -> Iterator[World]:
     """Run a DICT, point the environment at it and at the database, and register the participant."""
     settings = settings or Settings(log_lag=timedelta(seconds=LAG), file_delay=timedelta(0))
@@ -133,12 +158,12 @@ def running_world(
         running_simulator(state, settings, certificates()) as url,
         dg.DagsterInstance.ephemeral() as instance,
     ):
-        state.participants.add(ISPB)
+        state.participants.add(ispb)
         variables = {
             "VSYNC_HOME": str(folder / "home"),
             "VSYNC_DATABASE_URL": database.url,
             "VSYNC_DICT_URL": url,
-            **certificates().variables(ISPB),
+            **certificates().variables(ispb),
             "VSYNC_ENCRYPTION_KEYS": ENCRYPTION_KEY,
         }
         for name in [name for name in os.environ if name.startswith("VSYNC_")]:
@@ -146,5 +171,5 @@ def running_world(
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         with database.connect() as connection:
-            participants.add(connection, ISPB)
-        yield World(database, state, Environment(variables), instance)
+            participants.add(connection, ispb)
+        yield World(database, state, Environment(variables), instance, ispb)

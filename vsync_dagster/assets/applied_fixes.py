@@ -1,5 +1,6 @@
 """`applied_fixes`: what we changed. The only asset that changes keys."""
 
+import logging
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts, LocalFa
 from vsync_dagster.sync.gate import check_mass_change
 from vsync_dagster.sync.repair import RemovalWatch, Repair, planned, record_frame
 from vsync_dagster.sync.returned import returned_cids
+
+_log = logging.getLogger(__name__)
 
 
 @asset_of_sync(kinds={"postgres", "parquet"}, deps=[discrepancies], pool="core_db")
@@ -59,7 +62,21 @@ def applied_fixes(
         snapshot.table("fixes").write(record_frame(records))
         snapshot.facts = FixFacts(compared.snapshot_id, settings.dry_run)
     outcomes = Counter(f"{record.kind}_{record.outcome}".lower() for record in records)
-    return dg.MaterializeResult(metadata={"dagster/partition_row_count": len(records), **outcomes})
+    broken_rules = Counter(rule for record in records for rule in record.broken_rules)
+    for rule, count in broken_rules.items():
+        _log.warning(
+            "%s: %d entries are applied as DICT has signed them, though they break the rule %s of API 2.12.1",
+            partition.ispb,
+            count,
+            rule,
+        )
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/partition_row_count": len(records),
+            **outcomes,
+            **({"broken_rules": dg.MetadataValue.json(dict(broken_rules))} if broken_rules else {}),
+        }
+    )
 
 
 def _close_answered(database: Database, partition: SyncPartition, local: Snapshot, bacen: Snapshot) -> None:

@@ -66,6 +66,7 @@ def bacen_snapshot(
             "only_at_dict": len(found.dict_only),
             "only_here": len(found.local_only),
             "plan": dg.MetadataValue.json(asdict(found.plan)),
+            "request_id_alone": sum(facts.request_id_alone for facts in found.key_types.values()),
             "key_types_in_sync": sum(facts.proof is not None for facts in found.key_types.values()),
             "verdicts": dg.MetadataValue.json(
                 {name: f"{'OK' if facts.proof else 'NOK'} ({facts.source})" for name, facts in found.key_types.items()}

@@ -1,9 +1,10 @@
 """`sync_report`: what happened, proven."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import dagster as dg
@@ -16,6 +17,7 @@ from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
+from vsync_dagster.reconcile.remarks import remarks, rules
 from vsync_dagster.resources import DictApi, EventBroker, LocalDatabase, Snapshots, SyncSettings
 from vsync_dagster.store import Snapshot, SnapshotMismatchError, SnapshotStore
 from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts, LocalFacts
@@ -151,12 +153,21 @@ def _outcomes(sync: _Sync, proved: Mapping[str, tuple[LocalSet, Verdict]]) -> di
         if name in proved:
             ours, verdict = proved[name]
             after = verdict.proof
-        outcomes[name] = KeyTypeOutcome(ours, before.proof, before.source, after)
+        outcomes[name] = KeyTypeOutcome(ours, before.proof, before.source, after, before.request_id_alone)
     return outcomes
 
 
+def _record(key_type: str, told: Mapping[str, Any]) -> dg.TableRecord:
+    broken = ", ".join(f"{rule}: {count}" for rule, count in told["broken_rules"].items())
+    return dg.TableRecord({"key_type": key_type, **told, "broken_rules": broken})
+
+
+def _list(sentences: Iterable[object]) -> str:
+    return "\n".join(f"* {sentence}" for sentence in sentences)
+
+
 def _metadata(report: Report) -> dict[str, dg.MetadataValue | int | float | str | bool]:
-    key_types = [dg.TableRecord({"key_type": name, **told}) for name, told in report.key_types.items()]
+    key_types = [_record(name, told) for name, told in report.key_types.items()]
     return {
         "report_id": str(report.id),
         "run": dg.MetadataValue.dagster_run(report.run_id),
@@ -174,6 +185,9 @@ def _metadata(report: Report) -> dict[str, dg.MetadataValue | int | float | str 
         "in_flight": report.in_flight,
         "fixes_failed": report.fixes_failed,
         "pending": report.pending,
+        "request_id_alone": sum(told["request_id_alone"] for told in report.key_types.values()),
+        "broken_rules": dg.MetadataValue.json(rules(report.key_types)),
+        **({"remarks": dg.MetadataValue.md(_list(remarks(report.key_types)))} if remarks(report.key_types) else {}),
         **({"resume_at": report.resume_at.isoformat()} if report.resume_at else {}),
         "by_key_type": dg.MetadataValue.table(key_types),
         **({"error_message": report.error_message} if report.error_message else {}),

@@ -7,11 +7,13 @@ import click
 from psycopg.sql import Composed
 
 from vsync_dagster.cli.options import database
+from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.key_table import attach as attaching
 from vsync_dagster.local_db.key_table import check as checking
 from vsync_dagster.local_db.key_table.mapping import KeyMapping, KeyMappingError, parse
 from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.reconcile.ispb import other_spelling
 
 _file = click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 _dry_run = click.option("--dry-run", is_flag=True, help="Only print the SQL that would be run, in one transaction.")
@@ -106,11 +108,15 @@ def check() -> None:
 
 
 def _tell(connection: Connection) -> None:
+    registered = [participant.ispb for participant in participants.list_all(connection)]
     for counted in checking.count(connection):
         click.echo(
             f"{counted.ispb}: {counted.active:,} active rows with a CID, {counted.pending:,} pending or without one"
             + (f", {counted.unknown:,} with a status that no word stands for" if counted.unknown else "")
         )
+        for ispb in registered:
+            if other_spelling(counted.ispb, ispb):
+                click.echo(f"{counted.ispb}: no sync sees these rows: the participant is registered as {ispb}")
     looked_at, other = checking.sample(connection)
     click.echo(f"{looked_at:,} CIDs computed again, {other:,} of them other than stored")
 

@@ -1,7 +1,6 @@
 """Options and argument types that several commands share."""
 
 import os
-import re
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,19 +9,20 @@ import click
 
 from vsync_dagster.environment import Environment
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.reconcile.ispb import RULE, is_ispb
 
 TIMEZONE = ZoneInfo("America/Sao_Paulo")
 
 
 class IspbType(click.ParamType[str]):
-    """Eight digits."""
+    """Eight digits or letters; the case is kept."""
 
     name = "ispb"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the ISPB as it is, if it is one."""
-        if not re.fullmatch(r"[0-9]{8}", str(value)):
-            self.fail("an ISPB is eight digits, leading zeros included", param, ctx)
+        if not is_ispb(str(value)):
+            self.fail(RULE, param, ctx)
         return str(value)
 
 

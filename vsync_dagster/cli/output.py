@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vsync_dagster.local_db.reports import Report, by_key_type
+from vsync_dagster.reconcile.remarks import remarks
 from vsync_dagster.reconcile.status import Proof
 
 _PROOFS = {
@@ -49,6 +50,8 @@ def print_report(report: Report) -> None:
         f"created {report.entries_created}, updated {report.entries_updated}, put up for review "
         f"{report.entries_deleted}, failed {report.fixes_failed}"
     )
+    for remark in remarks(report.key_types):
+        console.print(str(remark), style="yellow")
     if report.error_message:
         console.print(report.error_message, style="yellow")
     console.print(_proof(report))

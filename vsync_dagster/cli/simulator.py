@@ -1,6 +1,7 @@
 """`vsync simulator`: a DICT to develop and test against."""
 
 import shlex
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import click
 
 from vsync_dagster.cli.options import ISPB, database, environment
+from vsync_dagster.reconcile.entry import Entry
 from vsync_dagster.reconcile.errors import VsyncError
 
 state_option = click.option(
@@ -65,21 +67,26 @@ def certificates(ispb: str, state: Path | None) -> None:
 @click.option("--ispb", type=ISPB, required=True)
 @click.option("--keys", type=click.IntRange(0), default=20_000, show_default=True, help="How many, over all types.")
 @click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--letters", is_flag=True, help="With letters in CNPJs and account numbers, and accounts OTHR.")
 @click.option("--local/--no-local", default=True, show_default=True, help="Also fill VSYNC_DATABASE_URL.")
 @state_option
-def populate(ispb: str, keys: int, seed: int, local: bool, state: Path | None) -> None:
+def populate(ispb: str, keys: int, seed: int, letters: bool, local: bool, state: Path | None) -> None:
     """Give a participant keys, at the simulated DICT and in its own base alike."""
     from vsync_dagster.simulator.local_base import seed_local
-    from vsync_dagster.simulator.population import generate
+    from vsync_dagster.simulator.population import generate, lettered
     from vsync_dagster.simulator.state import DictState
+
+    def population() -> Iterator[Entry]:
+        entries = generate(ispb, keys, seed)
+        return lettered(entries) if letters else entries
 
     with DictState(state_path(state), now=_now) as dict_state:
         if not dict_state.participants.known(ispb):
             dict_state.participants.add(ispb)
-        dict_state.bulk_create(generate(ispb, keys, seed))
+        dict_state.bulk_create(population())
     if local:
         with database().connect(bulk=True) as connection:
-            seed_local(connection, generate(ispb, keys, seed))
+            seed_local(connection, population())
     click.echo(f"{ispb}: {keys} keys")
 
 

@@ -14,7 +14,7 @@ from vsync_dagster.cli.options import ISPB, DayType, TimeType, database, environ
 from vsync_dagster.cli.output import print_report, report_json
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.reports import Report
-from vsync_dagster.reconcile.errors import VsyncError
+from vsync_dagster.reconcile.errors import TransientError, VsyncError
 from vsync_dagster.reconcile.status import Status, SyncType
 from vsync_dagster.sync.connection import connect_dict
 from vsync_dagster.sync.local_sets import read_whole
@@ -70,6 +70,8 @@ def sync(
 
     variables = environment()
     _check_configured()
+    if ispb:
+        _check_registered(ispb)
     settings = SyncSettings(
         sync_type=sync_type,
         since=since.isoformat() if since else None,
@@ -115,6 +117,13 @@ def _check_configured() -> None:
     variables = environment()
     _ = variables.database_url, variables.pulsar_url, variables.dict_settings, variables.encryption_keys
     _ = variables.budget_wait_seconds
+
+
+def _check_registered(ispb: str) -> None:
+    """Complain about an unknown participant before Dagster has partitions of it."""
+    # A database that does not answer is for the sync itself to report.
+    with suppress(TransientError), database().connect() as connection:
+        participants.get(connection, ispb)
 
 
 def _enabled() -> Iterable[str]:

@@ -9,6 +9,7 @@ from vsync_dagster.console.visit import PageError, Visit
 from vsync_dagster.console.waiting import PAGE
 from vsync_dagster.local_db import calls, chains, participants, reports, sync_state
 from vsync_dagster.local_db.reports import Report
+from vsync_dagster.reconcile.remarks import remarks
 
 # Calls that a page lists; the export has all of them.
 _CALLS = 200
@@ -58,6 +59,7 @@ def show_report(visit: Visit) -> Response:
         "report.html",
         report=report,
         key_types=reports.by_key_type(report),
+        remarks=remarks(report.key_types),
         under_review=sum(told.get("under_review") or 0 for told in report.key_types.values()),
         plots=plots(report),
         share=share,

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import DictForbiddenError, DictNotFoundError, DictRejectedError
 from vsync_dagster.reconcile.entry import Entry
+from vsync_dagster.reconcile.ispb import other_spelling
 from vsync_dagster.reconcile.look_up import Found
 
 CONCURRENCY = 16
@@ -76,6 +77,8 @@ def _look_up(client: DictClient, cid: bytes) -> LookUp:
 def _verdict(entry: Entry, cid: bytes, participant: str) -> Found:
     if entry.cid() != cid:
         return Found.MISMATCH
+    if other_spelling(entry.participant, participant):
+        return Found.OTHER_SPELLING
     return Found.FOUND if entry.participant == participant else Found.NOT_OURS
 
 

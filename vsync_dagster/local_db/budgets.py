@@ -204,7 +204,8 @@ class SharedBudget:
         finds it done.
         """
         with self._database.connect(bulk=True) as conn:
-            conn.execute("select pg_advisory_xact_lock(%s, %s)", [_LEARNING, int(self._scope)])
+            # Two ISPBs with the same hash wait for each other, which does no harm.
+            conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [_LEARNING, self._scope])
             [(stale,)] = conn.execute(_IS_STALE, [self._scope]).fetchall()
             yield bool(stale)
 

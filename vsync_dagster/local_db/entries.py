@@ -1,7 +1,7 @@
 """Reads the participant's entries, by key and by id."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from itertools import islice
 from typing import NamedTuple, TypeVar
 from uuid import UUID
@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL, Composed
 
 from vsync_dagster.local_db.database import Connection
+from vsync_dagster.reconcile.entry import Entry
 
 Item = TypeVar("Item")
 
@@ -25,6 +26,13 @@ _SELECT = SQL(
 )
 _BY_KEY = _SELECT.format(SQL("key"))
 _BY_ID = _SELECT.format(SQL("entry_id"))
+
+# In the order of EntryAttributes' fields, after the id and the request id.
+_ATTRIBUTES = """
+select entry_id, request_id, key_type, key, owner_tax_id, owner_name, owner_trade_name, participant_ispb::text, branch,
+    account_number, account_type
+from entries where participant_ispb = %s and entry_id = any(%s)
+"""
 
 
 class KeyTypeSet(NamedTuple):
@@ -57,6 +65,23 @@ def local_entries_for_keys(conn: Connection, ispb: str, keys: Iterable[str]) -> 
 def local_entries_by_id(conn: Connection, ispb: str, entry_ids: Iterable[UUID]) -> list[LocalEntry]:
     """Return those of the rows that exist and belong to the participant."""
     return _select(conn, _BY_ID, ispb, list(entry_ids))
+
+
+def differing_in_request_id_alone(conn: Connection, ispb: str, theirs: Mapping[UUID, Entry]) -> set[UUID]:
+    """Return those of the participant's rows that have all attributes of DICT's entry, and another request id.
+
+    Args:
+        theirs: DICT's entries, by the id of our row with the same key.
+    """
+    found: set[UUID] = set()
+    for chunk in chunks(theirs, _CHUNK):
+        for entry_id, request_id, *attributes in conn.execute(_ATTRIBUTES, [ispb, chunk]):
+            entry = theirs[entry_id]
+            # A missing attribute and an empty one are the same in a CID.
+            ours = [value or "" for value in attributes]
+            if request_id != entry.request_id and ours == [value or "" for value in astuple(entry.attributes())]:
+                found.add(entry_id)
+    return found
 
 
 def _select(conn: Connection, query: Composed, ispb: str, values: Sequence[object]) -> list[LocalEntry]:

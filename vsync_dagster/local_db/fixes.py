@@ -64,7 +64,11 @@ class FixResult:
 
 @dataclass(frozen=True, slots=True)
 class FixRecord:
-    """A row of the table `fixes`. `kind` is CREATE, UPDATE or REVIEW; `outcome` may also be INVALID."""
+    """A row of the table `fixes`. `kind` is CREATE, UPDATE or REVIEW; `outcome` may also be INVALID.
+
+    `broken_rules` names the rules of DICT's schema that the entry which was applied breaks; the table has no column for
+    them, the snapshot of the sync and its report have.
+    """
 
     kind: str
     key_type: str
@@ -72,6 +76,7 @@ class FixRecord:
     cid: bytes
     outcome: str
     error: str | None
+    broken_rules: tuple[str, ...] = ()
 
 
 def apply_batch(conn: Connection, cipher: Cipher, run_id: str, ispb: str, batch: Sequence[Fix]) -> list[FixResult]:

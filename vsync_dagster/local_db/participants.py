@@ -1,6 +1,5 @@
 """The participants that are reconciled, each by its ISPB."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,8 +8,16 @@ from psycopg.rows import class_row
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.reconcile.errors import PermanentError
 from vsync_dagster.reconcile.full_syncs import LastFull
+from vsync_dagster.reconcile.ispb import RULE, is_ispb, other_spelling
 
 _SELECT = "select participant_ispb as ispb, name, via, enabled from participants"
+
+# Of all ISPBs in the table, one that differs in the case of its letters.
+_OTHER_SPELLING = """
+select known::text
+from participants cross join lateral (values (participant_ispb), (via)) as known_as (known)
+where upper(known) = upper(%(ispb)s) and known <> %(ispb)s limit 1
+"""
 
 _LAST_FULLS = """
 select p.participant_ispb as ispb, coalesce(via, p.participant_ispb) as scope, max(sync_timestamp) as tried_at,
@@ -36,10 +43,10 @@ def check_ispb(ispb: str) -> str:
     """Return the ISPB.
 
     Raises:
-        PermanentError: it is not eight digits.
+        PermanentError: it is not eight digits or letters.
     """
-    if not re.fullmatch(r"[0-9]{8}", ispb):
-        raise PermanentError("an ISPB is eight digits, leading zeros included", code="participant")
+    if not is_ispb(ispb):
+        raise PermanentError(RULE, code="participant")
     return ispb
 
 
@@ -47,11 +54,17 @@ def add(conn: Connection, ispb: str, *, name: str | None = None, via: str | None
     """Register a participant, or give one that is registered this name and this direct participant.
 
     Raises:
-        PermanentError: an ISPB is malformed, or the participant would act through itself.
+        PermanentError: an ISPB is malformed or known in another spelling, or the participant would act through itself.
     """
     check_ispb(ispb)
-    if via is not None and check_ispb(via) == ispb:
+    if via is not None and (check_ispb(via) == ispb or other_spelling(via, ispb)):
         raise PermanentError("a direct participant acts for itself: leave out --via", code="participant")
+    for each in (ispb, via) if via is not None else (ispb,):
+        known = _other_spelling(conn, each)
+        if known is not None:
+            raise PermanentError(
+                f"{each} is {known} in another case of letters: write it as it is registered", code="participant"
+            )
     conn.execute(
         """
         insert into participants (participant_ispb, name, via) values (%s, %s, %s)
@@ -82,10 +95,21 @@ def get(conn: Connection, ispb: str) -> Participant:
         cursor.execute(f"{_SELECT} where participant_ispb = %s", [check_ispb(ispb)])
         participant = cursor.fetchone()
     if participant is None:
+        known = _other_spelling(conn, ispb)
+        if known is not None:
+            raise PermanentError(
+                f"participant {ispb} is not registered, {known} is: upper and lower case differ",
+                code="participant-unknown",
+            )
         raise PermanentError(
             f"participant {ispb} is not registered: run `vsync participants add {ispb}`", code="participant-unknown"
         )
     return participant
+
+
+def _other_spelling(conn: Connection, ispb: str) -> str | None:
+    row = conn.execute(_OTHER_SPELLING, {"ispb": ispb}).fetchone()
+    return None if row is None else str(row[0])
 
 
 def list_all(conn: Connection) -> list[Participant]:

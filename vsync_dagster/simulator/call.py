@@ -1,6 +1,5 @@
 """One call of an operation: who asks, whether they may, what it costs, and what is to go wrong with it."""
 
-import re
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -9,17 +8,18 @@ from starlette.requests import Request
 
 from vsync_dagster.dict_api.xml import from_xml, parse_document
 from vsync_dagster.reconcile.errors import VsyncError
+from vsync_dagster.reconcile.ispb import is_ispb
 from vsync_dagster.simulator.faults import Fault, FaultKind
 from vsync_dagster.simulator.operations import POLICIES, Operation
 from vsync_dagster.simulator.settings import Settings, Signatures
 from vsync_dagster.simulator.state import DictState
 
 REQUESTER_HEADER = "PI-RequestingParticipant"
-_ISPB = re.compile(r"[0-9]{8}")
 _KINDS = {
     400: ("BadRequest", "Bad Request"),
     403: ("Forbidden", "Forbidden"),
     404: ("NotFound", "Not found"),
+    409: ("ResourceConflict", "Conflict"),
     429: ("RateLimited", "Rate limited"),
     500: ("InternalServerError", "Internal Server Error"),
     503: ("ServiceUnavailable", "Service Unavailable"),
@@ -100,7 +100,7 @@ class Call:
         header = self._header()
         requester = (self.certified or participant) if header is None else header
         subject = requester if participant is None else participant
-        if requester is None or subject is None or not _ISPB.fullmatch(subject):
+        if requester is None or subject is None or not is_ispb(subject):
             raise Refusal(400)
         if not participants.known(requester) or not participants.known(subject):
             raise Refusal(403)
@@ -144,7 +144,7 @@ class Call:
 
     def _header(self) -> str | None:
         header = self.request.headers.get(REQUESTER_HEADER)
-        if header is not None and not _ISPB.fullmatch(header):
+        if header is not None and not is_ispb(header):
             raise Refusal(400)
         return header
 

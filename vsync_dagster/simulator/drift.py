@@ -6,6 +6,7 @@ happens in the participant's base only, beneath its CIDs, so that no VSync can s
 """
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,7 @@ from vsync_dagster.simulator.rows import HeldEntry
 from vsync_dagster.simulator.state import DictState, EntryChanges
 
 _KEYS_TRIED = 10_000_000
+_ENDING_DIGITS = re.compile(r"(.*?)([0-9]*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ def _create(state: DictState, ispb: str, count: int, seed: int | str, key_types:
 
 
 def _changes(entry: Entry, chance: random.Random) -> EntryChanges:
-    number = f"{(int(entry.account_number) + chance.randrange(1, 10_000)) % 10**8:08d}"
+    # Of a number with letters, another one with letters.
+    head, digits = _ENDING_DIGITS.fullmatch(entry.account_number).groups()  # type: ignore[union-attr]
+    number = f"{head[:12]}{(int(digits or '0') + chance.randrange(1, 10_000)) % 10**8:08d}"
     match chance.randrange(4):
         case 0:
             return {"owner_name": f"{entry.owner_name[:130]} {chance.choice(SURNAMES)}"}

@@ -1,11 +1,8 @@
 """Who takes part: direct participants, and indirect ones with the direct participant that acts for them."""
 
-import re
-
+from vsync_dagster.reconcile.ispb import RULE, is_ispb
 from vsync_dagster.simulator.database import StateFile
 from vsync_dagster.simulator.errors import SimulatorStateError
-
-_ISPB = re.compile(r"[0-9]{8}")
 
 
 class Participants:
@@ -18,11 +15,16 @@ class Participants:
         """Add a participant, or change who acts for it; `via` is its direct participant, None if it is one itself.
 
         Raises:
-            SimulatorStateError: an ISPB is not eight digits, or a participant is to act for itself.
+            SimulatorStateError: an ISPB is malformed, takes part in another case of letters, or is to act for itself.
         """
-        if not all(_ISPB.fullmatch(one) for one in (ispb, via or ispb)) or ispb == via:
-            raise SimulatorStateError("an ISPB is eight digits, and nobody is indirect through itself")
+        if not all(is_ispb(one) for one in (ispb, via or ispb)) or ispb == via:
+            raise SimulatorStateError(f"{RULE}, and nobody is indirect through itself")
         with self._file.writing() as connection:
+            spelled = connection.execute(
+                "SELECT ispb FROM participants WHERE upper(ispb) = upper(?) AND ispb <> ?", (ispb, ispb)
+            ).fetchone()
+            if spelled is not None:
+                raise SimulatorStateError(f"{ispb} takes part as {spelled[0]}: upper and lower case differ")
             connection.execute(
                 "INSERT INTO participants (ispb, via) VALUES (?, ?)"
                 " ON CONFLICT (ispb) DO UPDATE SET via = excluded.via",

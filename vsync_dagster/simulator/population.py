@@ -7,7 +7,8 @@ and seed choose where the walk begins, so that two populations have keys in comm
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import UUID
@@ -16,7 +17,7 @@ from vsync_dagster.reconcile.entry import Entry
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.simulator import names
 from vsync_dagster.simulator.errors import SimulatorStateError
-from vsync_dagster.simulator.tax_ids import CNPJ_ROOTS, CPF_BASES, cnpj, cpf
+from vsync_dagster.simulator.tax_ids import CNPJ_ROOTS, CPF_BASES, cnpj, cpf, lettered_cnpj
 
 _T = TypeVar("_T")
 _PHONES = len(names.AREA_CODES) * 10**8
@@ -69,6 +70,26 @@ def generate(ispb: str, count: int, seed: int | str, key_types: Sequence[str] = 
         drawn = hashlib.blake2b(b"%d/%d" % (turn, place), key=secret).digest()
         key, owner, dice = make(offset + place, drawn)
         yield _entry(ispb, key_type, key, owner, _uuid4(drawn[:16]), dice)
+
+
+def lettered(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield entries as API 2.12.1 permits them since: letters in either case in CNPJs and accounts, accounts OTHR.
+
+    Half of the companies have a CNPJ with letters, every third account number has some, every fifth account is OTHR.
+    A key stays the only one of its kind, since another one is made of each.
+    """
+    for number, entry in enumerate(entries):
+        changes: dict[str, str] = {}
+        if entry.owner_type == "LEGAL_PERSON" and int(entry.owner_tax_id[:8]) % 2:
+            cnpj_with_letters = lettered_cnpj(int(entry.owner_tax_id[:8]))
+            changes["owner_tax_id"] = cnpj_with_letters if number % 2 else cnpj_with_letters.lower()
+            if entry.key_type == KeyType.CNPJ:
+                changes["key"] = changes["owner_tax_id"]
+        if number % 3 == 0:
+            changes["account_number"] = f"{entry.account_number[:-2]}{'xY' if number % 2 else 'K'}"
+        if number % 5 == 0:
+            changes["account_type"] = "OTHR"
+        yield replace(entry, **changes)
 
 
 def _offset(secret: bytes, key_type: str) -> int:

@@ -4,14 +4,14 @@ A row of `entries` is one version of an entry: an update ends one row and begins
 past moment can be told (a CID set file is the set at its creation time).
 """
 
-VERSION = 1
+VERSION = 2
 
 STATEMENTS = (
     """
     CREATE TABLE participants (
         ispb TEXT PRIMARY KEY,
         via TEXT,
-        CHECK (ispb GLOB '[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]'),
+        CHECK (length(ispb) = 8 AND ispb NOT GLOB '*[^0-9A-Za-z]*'),
         CHECK (via <> ispb)
     ) STRICT, WITHOUT ROWID
     """,

@@ -2,8 +2,9 @@
 
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -190,7 +191,8 @@ class Comparer:
     def _told(self, key_types: dict[str, KeyTypeFacts], dict_sets: list[DictSet], read_until: datetime) -> Comparison:
         """Look up what we do not hold, and write each difference down without anything personal."""
         stored = dict(self.tampered.select("cid", "key_type").rows())
-        only_theirs = {cid: found.key_type for found in dict_sets for cid in found.difference.only_theirs} | stored
+        # A row whose key type was changed names the wrong set; where DICT's own set has the CID, that is the right one.
+        only_theirs = stored | {cid: found.key_type for found in dict_sets for cid in found.difference.only_theirs}
         only_ours = {cid: found for found in dict_sets for cid in found.difference.only_ours}
         unknown = unknown_cids(self.database, self.cipher, self.ispb, only_theirs)
         plan = self.allowance.plan(
@@ -201,9 +203,11 @@ class Comparer:
         _log.info("%s: %s", self.ispb, plan.line())
         outcomes = dict.fromkeys(only_theirs, Found.FOUND)
         outcomes |= look_up_all(self.client, self.database, self.cipher, unknown, plan.granted[CIDS_ENTRIES_READ])
-        holders = self._holders(outcomes)
+        holders, request_id_alone = self._holders(outcomes)
         moved = frozenset[bytes]().union(*(found.moved for found in dict_sets))
         moved |= self._changed_here([*only_theirs, *only_ours], holders)
+        alone = Counter(only_theirs[cid] for cid in request_id_alone - moved)
+        key_types = {name: replace(facts, request_id_alone=alone[name]) for name, facts in key_types.items()}
         dict_only = [
             (key_type, cid, outcomes[cid].value, *_columns(holders.get(cid)), cid in moved)
             for cid, key_type in only_theirs.items()
@@ -224,19 +228,25 @@ class Comparer:
     def _under_review(self, found: DictSet) -> frozenset[bytes]:
         return self.ours.sets[found.key_type].under_review
 
-    def _holders(self, outcomes: Mapping[bytes, Found]) -> dict[bytes, LocalEntry]:
-        """Return, for each CID looked up, our ACTIVE entry with the same key, or the row that hashes to it no more."""
+    def _holders(self, outcomes: Mapping[bytes, Found]) -> tuple[dict[bytes, LocalEntry], frozenset[bytes]]:
+        """Return, for each CID looked up, our ACTIVE entry with the same key, or the row that hashes to it no more.
+
+        Also those of the CIDs whose entry differs from ours in the request id alone.
+        """
         tampered = {UUID(bytes=entry_id): cid for entry_id, cid in self.tampered.select("entry_id", "cid").rows()}
         looked_up = [cid for cid, found in outcomes.items() if found is Found.FOUND]
 
-        def read(connection: Connection) -> dict[bytes, LocalEntry]:
+        def read(connection: Connection) -> tuple[dict[bytes, LocalEntry], frozenset[bytes]]:
             found = lookups.staged(connection, self.cipher, self.ispb, looked_up)
             keys = {cid: entry.key for cid, entry in found.items()}
             rows = entries.local_entries_for_keys(connection, self.ispb, keys.values())
             by_key = {row.key: row for row in rows if row.status == "ACTIVE"}
             holders = {cid: by_key[key] for cid, key in keys.items() if key in by_key}
             rows = entries.local_entries_by_id(connection, self.ispb, tampered)
-            return holders | {tampered[row.entry_id]: row for row in rows if row.status == "ACTIVE"}
+            holders |= {tampered[row.entry_id]: row for row in rows if row.status == "ACTIVE"}
+            theirs = {holder.entry_id: found[cid] for cid, holder in holders.items() if cid in found}
+            alone = entries.differing_in_request_id_alone(connection, self.ispb, theirs)
+            return holders, frozenset(cid for cid, holder in holders.items() if holder.entry_id in alone)
 
         return self.database.retrying(read, bulk=True)
 

@@ -39,10 +39,14 @@ class LocalFacts:
 
 @dataclass(frozen=True, slots=True)
 class KeyTypeFacts:
-    """What DICT said of one key type (no proof is NOK), and how its set was learnt."""
+    """What DICT said of one key type (no proof is NOK), and how its set was learnt.
+
+    `request_id_alone` counts the keys that we hold with DICT's nine attributes, and with another request id.
+    """
 
     proof: Proof | None
     source: Source
+    request_id_alone: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Source: Manual Operacional do DICT, chapter 9 (what to correct, and on which sid
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ from vsync_dagster.reconcile.entry import Entry
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.reconcile.look_up import Found
 from vsync_dagster.reconcile.set_events import memberships
-from vsync_dagster.reconcile.validation import violations
+from vsync_dagster.reconcile.validation import broken_rules, refusals
 from vsync_dagster.sync.dict_set import OVERLAP, set_events
 
 _log = logging.getLogger(__name__)
@@ -44,10 +44,12 @@ RECORD_SCHEMA = pl.Schema(
         "cid": pl.Binary(),
         "outcome": pl.String(),
         "error": pl.String(),
+        "broken_rules": pl.List(pl.String()),
     }
 )
 """`applied_fixes`: one row a difference that was to be repaired; `kind` is CREATE, UPDATE or REVIEW, `outcome` APPLIED,
-ALREADY, MOVED, INVALID, FAILED, PLANNED in a dry run, or PENDING where DICT's budget ended before the second look."""
+ALREADY, MOVED, INVALID, FAILED, PLANNED in a dry run, or PENDING where DICT's budget ended before the second look.
+`broken_rules` are those of DICT's schema that an entry breaks which was applied all the same."""
 
 PENDING = "PENDING"
 
@@ -155,7 +157,8 @@ class Repair:
         results = fixes.apply_batch(connection, self.cipher, self.run_id, self.ispb, batch)
         done = [result.cid for result in results if result.outcome in (fixes.APPLIED, fixes.ALREADY)]
         lookups.delete(connection, self.ispb, done)
-        return refused + [_of_result(row, result) for row, result in zip(ready, results, strict=True)]
+        written = zip(ready, batch, results, strict=True)
+        return refused + [_warned(_of_result(row, result), fix.target) for row, fix, result in written]
 
     def _put_up_for_review(
         self, connection: Connection, rows: list[Row], answers: Mapping[bytes, LookUp]
@@ -180,6 +183,7 @@ def record_frame(records: Iterable[FixRecord]) -> pl.DataFrame:
             record.cid,
             record.outcome,
             record.error,
+            list(record.broken_rules),
         )
         for record in records
     ]
@@ -196,12 +200,14 @@ def _objection(row: Row, entries: Mapping[bytes, Entry], gone: frozenset[bytes])
     cid = row["dict_cid"]
     if row["found"] == Found.MISMATCH.value:
         return fixes.INVALID, "DICT's answer does not hash to the CID that was asked for"
+    if row["found"] == Found.OTHER_SPELLING.value:
+        return fixes.INVALID, "DICT's entry names the participant in another case of letters than it is registered in"
     if cid in gone:
         return fixes.MOVED, "DICT has removed the CID since it was looked up"
     if cid not in entries:
         return fixes.MOVED, "the entry was applied or dropped since it was looked up"
-    wrong = violations(entries[cid])
-    return (fixes.INVALID, f"DICT's entry breaks the official schema: {', '.join(wrong)}") if wrong else None
+    wrong = refusals(entries[cid], row["key_type"])
+    return (fixes.INVALID, f"DICT's entry cannot be held here: {'; '.join(wrong)}") if wrong else None
 
 
 def _fix(row: Row, target: Entry) -> Fix:
@@ -238,3 +244,21 @@ def _of_result(row: Row, result: FixResult) -> FixRecord:
     return FixRecord(
         _FIX_KINDS[row["kind"]], row["key_type"], result.entry_id, result.cid, result.outcome, result.error
     )
+
+
+def _warned(record: FixRecord, target: Entry) -> FixRecord:
+    """Name the rules that an entry breaks, if it was written."""
+    return replace(record, broken_rules=tuple(broken_rules(target))) if record.outcome == fixes.APPLIED else record
+
+
+def broken_rules_by_key_type(records: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Return how many of the entries that were applied break each rule of DICT's schema, by key type and rule.
+
+    Args:
+        records: rows of `RECORD_SCHEMA`.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    counted = records.explode("broken_rules").drop_nulls("broken_rules").group_by("key_type", "broken_rules").len()
+    for key_type, rule, count in counted.sort("key_type", "broken_rules").iter_rows():
+        counts.setdefault(key_type, {})[rule] = count
+    return counts

@@ -18,10 +18,13 @@ from vsync_dagster.reconcile.discrepancies import SETTLED, Kind
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.plan import Plan
 from vsync_dagster.reconcile.status import Proof, Source, Status, SyncType, decide
-from vsync_dagster.sync.repair import PENDING
+from vsync_dagster.sync.repair import PENDING, broken_rules_by_key_type
 from vsync_dagster.sync.verification import LocalSet
 
-_KEY_TYPE_FIELDS = ("entries", "computed_from", "read_whole_at", "before", "source", "after", "proof", "under_review")
+_KEY_TYPE_FIELDS = (
+    *("entries", "computed_from", "read_whole_at", "before", "source", "after", "proof", "under_review"),
+    *("request_id_alone", "broken_rules"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,12 @@ class KeyTypeOutcome:
     before: Proof | None
     source: Source
     after: Proof | None
+    request_id_alone: int = 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, broken_rules: Mapping[str, int]) -> dict[str, Any]:
         """Return what the report says of the key type.
+
+        `broken_rules` counts the entries that were applied although they break a rule of DICT's schema, by rule.
 
         `proof` tells which of its VSyncs was proved. `computed_from` is TABLE, or LEDGER where the set was carried
         forward since `read_whole_at`: DICT's OK then proves the ledger right, and the table as far as the ledger tells.
@@ -79,6 +85,8 @@ class KeyTypeOutcome:
             "after": _verdict(self.after),
             "proof": self.after and self.after.value,
             "under_review": len(self.ours.under_review),
+            "request_id_alone": self.request_id_alone,
+            "broken_rules": dict(broken_rules),
         }
 
 
@@ -105,6 +113,7 @@ def build_report(
     moved, planned, failed = _count(done, "MOVED"), _count(done, "PLANNED"), _failed(done)
     pending = count_pending(discrepancies, fixes)
     kinds = _kinds_not_moved(settled, fixes)
+    broken_rules = broken_rules_by_key_type(fixes)
     verified = all(outcome.after is not None for outcome in key_types.values())
     return Report(
         **run.fields(),
@@ -124,7 +133,7 @@ def build_report(
         pending=pending,
         resume_at=resume_at,
         plan=asdict(plan),
-        key_types={name: outcome.to_json() for name, outcome in key_types.items()},
+        key_types={name: outcome.to_json(broken_rules.get(name, {})) for name, outcome in key_types.items()},
     )
 
 

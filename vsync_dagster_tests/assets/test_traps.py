@@ -1,6 +1,7 @@
 """The traps of the protocol, each in a whole sync: what must not be repaired, reported or believed."""
 
-from uuid import uuid4
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -226,20 +227,48 @@ def test_an_answer_with_another_content_than_its_cid_is_not_applied(world: World
     assert world.sql("select outcome from fixes where error like %s", "%does not hash%") == [("INVALID",)]
 
 
-def test_an_entry_that_breaks_the_schema_is_skipped_and_the_others_go_on(world: World) -> None:
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"owner_name": "Ana\u0085Lima"}, "owner_name has control characters"),
+        ({"account_number": "1" * 256}, "account_number is longer than 255 characters"),
+    ],
+)
+def test_an_entry_that_cannot_be_held_is_skipped_and_the_others_go_on(
+    world: World, change: dict[str, Any], reason: str
+) -> None:
     world.populate(25)
     good, bad = strangers(2)
     world.directory.create_entry(good)
-    broken = {name: getattr(bad, name) for name in Entry.__slots__} | {"branch": "00001", "request_id": uuid4()}
-    world.directory.create_entry(Entry(**broken))
+    world.directory.create_entry(replace(bad, **change))
     world.settle()
 
-    report = world.sync()
+    report = world.sync("FULL")
 
     assert (report.status, report.entries_created, report.fixes_failed) == ("PARTIAL", 1, 1)
     assert world.sql("select error from fixes where outcome = 'INVALID'") == [
-        ("DICT's entry breaks the official schema: branch",)
+        (f"DICT's entry cannot be held here: {reason}",)
     ]
+
+
+def test_an_entry_of_another_key_type_than_its_set_is_not_applied(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Applied, it would go into our CPF set and never out of the difference of the PHONE sets."""
+    world.populate(25)
+    world.sync()
+    [stray] = strangers(1, "CPF")
+    world.list_at_dict(stray, "PHONE", monkeypatch)
+    world.settle()
+    before = world.cids_here()
+
+    report = world.sync()
+
+    assert (report.status, report.entries_created, report.fixes_failed) == ("PARTIAL", 0, 1)
+    assert world.sql("select error from fixes where outcome = 'INVALID'") == [
+        ("DICT's entry cannot be held here: key_type is not that of the set in which the CID was found",)
+    ]
+    assert world.cids_here() == before
 
 
 def test_a_truncated_or_altered_file_is_fetched_again_under_the_same_id(world: World) -> None:

@@ -17,7 +17,8 @@ def sentences() -> set[str]:
     """What the pages can say: in the templates, in the code, and in what the core tells."""
     templates = "".join(path.read_text() for path in (PACKAGE / "templates").iterdir())
     code = "".join(path.read_text() for path in PACKAGE.iterdir() if path.name.endswith(".py"))
-    facts = (files(suggestion.__package__ or "") / "suggestion.py").read_text()
+    core = files(suggestion.__package__ or "")
+    facts = "".join((core / name).read_text() for name in ("suggestion.py", "remarks.py"))
     found = set(re.findall(r'\bt\("([^"]+)"', templates))
     for listed in re.findall(r'{% for name in \(("[^)]+")\) %}', templates):
         found |= set(re.findall(r'"([^"]+)"', listed))

@@ -206,24 +206,24 @@ def _a_batch_that_the_database_refuses(traces: Traces) -> Report:
 
 
 def _an_error_whose_text_is_a_key(traces: Traces, monkeypatch: pytest.MonkeyPatch) -> Report:
-    def failing(entry: Entry) -> list[str]:
+    def failing(entry: Entry, _: str) -> list[str]:
         raise ValueError(f"{entry.key} of {entry.owner_name}, {entry.request_id}")
 
     # Logged: a CID file of the day may be older, and is used again after a sync that FAILED.
     traces.world.directory.create_entry(*traces.entries(1))
     with monkeypatch.context() as broken:
-        broken.setattr(repair, "violations", failing)
+        broken.setattr(repair, "refusals", failing)
         return traces.sync("INCREMENTAL")
 
 
 def _plant_a_log_line(traces: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
-    def talking(entry: Entry) -> list[str]:
+    def talking(entry: Entry, _: str) -> list[str]:
         logging.getLogger("vsync_dagster.planted").info("looking at %s", entry.key)
         return []
 
     traces.world.directory.create_entry(*traces.entries(1))
     with monkeypatch.context() as planted:
-        planted.setattr(repair, "violations", talking)
+        planted.setattr(repair, "refusals", talking)
         traces.sync("INCREMENTAL")
 
 

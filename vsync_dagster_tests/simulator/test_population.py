@@ -6,17 +6,17 @@ from itertools import islice
 import pytest
 
 from vsync_dagster.reconcile.keys import KeyType
-from vsync_dagster.reconcile.validation import violations
+from vsync_dagster.reconcile.validation import broken_rules
 from vsync_dagster.simulator.errors import SimulatorStateError
-from vsync_dagster.simulator.population import generate
-from vsync_dagster.simulator.tax_ids import CNPJ_ROOTS, CPF_BASES, cnpj, cpf
+from vsync_dagster.simulator.population import generate, lettered
+from vsync_dagster.simulator.tax_ids import CNPJ_ROOTS, CPF_BASES, cnpj, cpf, lettered_cnpj
 from vsync_dagster_tests.simulator.parts import DIRECT, OTHER
 
 PEOPLE = list(generate(DIRECT, 5_000, 1))
 
 
 def _check_digit(digits: str, weights: range | tuple[int, ...]) -> int:
-    rest = sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True)) % 11
+    rest = sum((ord(digit) - 48) * weight for digit, weight in zip(digits, weights, strict=True)) % 11
     return 0 if rest < 2 else 11 - rest
 
 
@@ -31,7 +31,7 @@ def _is_cnpj(text: str) -> bool:
 
 
 def test_the_official_schema_holds() -> None:
-    assert [violations(one) for one in PEOPLE if violations(one)] == []
+    assert [rules for one in PEOPLE if (rules := broken_rules(one))] == []
     assert all(unicodedata.is_normalized("NFC", one.attributes().text()) for one in PEOPLE)
 
 
@@ -80,3 +80,27 @@ def test_what_trips_real_systems_is_there() -> None:
     assert {one.owner_type for one in PEOPLE if one.key_type == "EVP"} == {"LEGAL_PERSON", "NATURAL_PERSON"}
     assert all(one.key_owned_since <= one.created_at for one in PEOPLE)
     assert any(one.key_owned_since < one.created_at for one in PEOPLE)
+
+
+def test_letters_stand_in_cnpjs_and_accounts_in_either_case_and_accounts_are_of_the_new_type() -> None:
+    """DICT API 2.12.1: AccountNumber, AccountType, CNPJ keys."""
+    people = list(lettered(PEOPLE))
+    assert [rules for one in people if (rules := broken_rules(one))] == []
+    assert len({one.key.upper() for one in people}) == len(people)
+    tax_ids = [one.owner_tax_id for one in people if one.owner_type == "LEGAL_PERSON"]
+    keys = [one.key for one in people if one.key_type == "CNPJ"]
+    accounts = [one.account_number for one in people]
+    for texts in (tax_ids, keys, accounts):
+        assert any(text.isdigit() for text in texts)
+        assert any(text.upper() == text and not text.isdigit() for text in texts)
+        assert any(text.upper() != text for text in texts)
+    assert all(_is_cnpj(one.upper()) for one in tax_ids)
+    assert all(one.key == one.owner_tax_id for one in people if one.key_type == "CNPJ")
+    assert {one.account_type for one in people} == {"CACC", "SVGS", "TRAN", "SLRY", "OTHR"}
+    assert list(lettered(PEOPLE)) == people
+
+
+def test_check_digits_of_a_cnpj_with_letters() -> None:
+    """The example of the tax authority (IN RFB 2.229/2024)."""
+    assert _is_cnpj("12ABC34501DE35")
+    assert all(_is_cnpj(lettered_cnpj(root)) for root in (0, 1, CNPJ_ROOTS - 1))

@@ -1,6 +1,5 @@
 """What a participant writes down about its key table, as a TOML file. Pure: the table itself is not looked at."""
 
-import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from vsync_dagster.local_db.key_table.columns import OUR_COLUMNS, Kind
 from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.reconcile.ispb import RULE, is_ispb
 
 _KEYS = ("schema", "table", "time_zone", "columns", "constants", "words")
 _CONSTANTS = ("participant_ispb", "branch", "account_type", "owner_type", "owner_trade_name")
@@ -86,8 +86,8 @@ def _check_constants(mapping: KeyMapping) -> None:
         if ours in mapping.columns:
             raise KeyMappingError(f"{ours} is in [columns] and in [constants]: leave it out of one")
     ispb = mapping.constants.get("participant_ispb")
-    if ispb is not None and not re.fullmatch("[0-9]{8}", ispb):
-        raise KeyMappingError("the constant participant_ispb is not an ISPB: eight digits, leading zeros included")
+    if ispb is not None and not is_ispb(ispb):
+        raise KeyMappingError(f"the constant participant_ispb is not an ISPB: {RULE}")
 
 
 def _check_words(mapping: KeyMapping) -> None:
