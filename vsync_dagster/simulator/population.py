@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from vsync_dagster.reconcile.entry import Entry
@@ -79,10 +79,10 @@ def lettered(entries: Iterable[Entry]) -> Iterator[Entry]:
     A key stays the only one of its kind, since another one is made of each.
     """
     for number, entry in enumerate(entries):
-        changes: dict[str, str] = {}
+        changes: dict[str, Any] = {}
         if entry.owner_type == "LEGAL_PERSON" and int(entry.owner_tax_id[:8]) % 2:
-            cnpj_with_letters = lettered_cnpj(int(entry.owner_tax_id[:8]))
-            changes["owner_tax_id"] = cnpj_with_letters if number % 2 else cnpj_with_letters.lower()
+            root = int(entry.owner_tax_id[:8])
+            changes["owner_tax_id"] = lettered_cnpj(root) if root % 4 == 1 else lettered_cnpj(root).lower()
             if entry.key_type == KeyType.CNPJ:
                 changes["key"] = changes["owner_tax_id"]
         if number % 3 == 0:
