@@ -166,6 +166,11 @@ class SyncSettings(dg.ConfigurableResource[None]):
         default=None, description="Why a mass change is right, for the audit trail; without keys or names."
     )
 
+    publish: bool = Field(
+        default=True,
+        description="Publish what waits in the outbox before the run ends; `vsync sync` does so later.",
+    )
+
     @property
     def mass_change_limit(self) -> Limit:
         """What this run may change unasked."""

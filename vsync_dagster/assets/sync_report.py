@@ -63,7 +63,7 @@ def sync_report(
     report = build_report(run, _outcomes(sync, proved), sync.discrepancies, sync.fixes, sync.bacen.plan, resume_at)
     write_report(database, report)
     _log.info("%s: %s; report %s", partition.ispb, report.status, report.id)
-    published = event_broker.publish(database)
+    published = event_broker.publish(database) if settings.publish else None
     return dg.MaterializeResult(
         metadata={**_metadata(report), **({"events_published": published.published} if published else {})}
     )

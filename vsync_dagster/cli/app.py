@@ -1,6 +1,7 @@
 """The command's groups, and how it fails: one line that says what to do, and the exit codes."""
 
 import sys
+from contextlib import ExitStack
 
 import click
 
@@ -96,7 +97,13 @@ for command in (verify_chain, export):
 
 def main() -> None:
     """Run the command; an error is one line on stderr."""
-    show_progress("INFO")
+    with ExitStack() as stay:
+        show_progress("INFO", stay)
+        status = _run()
+    sys.exit(status)
+
+
+def _run() -> int:
     try:
         status = cli.main(standalone_mode=False)
     except click.UsageError as error:
@@ -113,7 +120,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - a traceback's last line can quote a key
         _echo(VsyncError(f"unexpected {unforeseen(error)}", code="unexpected"))
         status = Status.FAILED.exit_code
-    sys.exit(status)
+    return int(status or 0)
 
 
 def _echo(error: VsyncError) -> None:

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable
@@ -23,6 +24,8 @@ from vsync_dagster.sync.verification import LocalSet, Verdict
 from vsync_dagster.sync.verification import verify as verify_sets
 
 LAG_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -79,12 +82,14 @@ def sync(
         allow_mass_change=allow_mass_change,
         allowed_by=who() if allow_mass_change else None,
         reason=reason,
+        publish=False,
     )
     worst = 0
     for each in [ispb] if ispb else _enabled():
         report = Launcher(variables).sync(SyncPartition(day or today(), each), settings)
         _show(report, as_json)
         _tell(report)
+        _publish()
         worst = max(worst, Status(report.status).exit_code)
     return worst
 
@@ -149,6 +154,16 @@ def _tell(report: Report) -> None:
             raise_failed(SyncPartition(report.sync_day, report.participant_ispb), report.run_id, database())
         else:
             tell_of_ended(report.run_id, database())
+
+
+def _publish() -> None:
+    """Publish what waits in the outbox, once the report is shown: a broker that is down must not delay it."""
+    from vsync_dagster.resources import EventBroker
+
+    try:
+        EventBroker().publish(database())
+    except VsyncError as error:
+        _log.warning("the events wait in the outbox: %s", environment().with_link(error))
 
 
 def _verdict_json(ours: LocalSet, verdict: Verdict) -> dict[str, object]:

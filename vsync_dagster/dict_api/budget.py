@@ -4,6 +4,7 @@ Source: DICT API 2.6.1, "Limitação de requisições"; Manual Operacional do DI
 one token, errors and 503 too; only a 500 is free.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +13,11 @@ from types import MappingProxyType
 from typing import Protocol
 
 from vsync_dagster.dict_api.messages import Policy
+from vsync_dagster.progress import log_wait
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.reconcile.plan import Bucket
+
+_log = logging.getLogger(__name__)
 
 SYNC_VERIFICATIONS_WRITE = "SYNC_VERIFICATIONS_WRITE"
 CIDS_FILES_WRITE = "CIDS_FILES_WRITE"
@@ -110,6 +114,7 @@ class LocalBudget:
         while (wait := self._try_take(policy, tokens)) > 0:
             if wait > self._max_wait:
                 raise BudgetExhaustedError(policy, wait)
+            log_wait(_log, wait, f"DICT's budget {policy}", self._max_wait)
             self._sleep(wait)
 
     def refund(self, policy: str, tokens: int = 1) -> None:

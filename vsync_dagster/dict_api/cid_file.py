@@ -5,6 +5,7 @@ API.
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import CidFileContentError, CidFileError, CidFilePlaceError
 from vsync_dagster.dict_api.exchange import has_known_encoding
 from vsync_dagster.dict_api.messages import CidSetFile
+from vsync_dagster.progress import LONG_WAIT_S, counting, log_retry
 from vsync_dagster.reconcile.cid import CID_BYTES
 from vsync_dagster.reconcile.cid_set import Choice, CidArray, Words
 from vsync_dagster.reconcile.errors import PermanentError
+
+_log = logging.getLogger(__name__)
 
 _LINE_BYTES = 2 * CID_BYTES + 1
 _BLOCK_LINES = 4_096
@@ -95,6 +99,15 @@ def wait_for_file(
             raise CidFileError(f"DICT's CID file is in status {file.status}; ask for another", ask_again=True)
         if waited >= longest_wait:
             raise CidFileError(f"DICT has not made the CID file within {waited:.0f} s; try again later")
+        if waited + pause > LONG_WAIT_S:
+            _log.info(
+                "%s: waiting for DICT to make CID file %d: asking again in %.0f s (after %.0f of at most %.0f s)",
+                key_type,
+                file_id,
+                pause,
+                waited,
+                longest_wait,
+            )
         sleep(pause)
         waited, pause = waited + pause, min(pause * 1.5, _LONGEST_POLL)
 
@@ -138,8 +151,10 @@ def download(
     part = target.with_name(target.name + ".part")
     fetching = _Download(http, url, part, file.bytes, file.sha256.lower(), time_limit, clock)
     try:
+        failure: str | None = None
         for attempt in range(attempts):
             if attempt:
+                log_retry(_log, attempt, attempts, 2.0**attempt, f"the CID file was not downloaded: {failure}")
                 sleep(2.0**attempt)
             if (failure := fetching.once()) is None:
                 part.replace(target)
@@ -241,7 +256,7 @@ class _Download:
     def _store(self, response: httpx.Response) -> str | None:
         deadline = self.clock() + self.time_limit
         digest, received = hashlib.sha256(), 0
-        with self.part.open("wb") as out:
+        with self.part.open("wb") as out, counting(_log, "bytes of the CID file", self.size) as count:
             for chunk in response.iter_bytes():
                 received += len(chunk)
                 if received > self.size:
@@ -250,6 +265,7 @@ class _Download:
                     return "it takes too long"
                 digest.update(chunk)
                 out.write(chunk)
+                count.advance(len(chunk))
         if received != self.size:
             return "it is shorter than DICT says"
         return None if digest.hexdigest() == self.sha256 else "its SHA-256 is not the one that DICT named"

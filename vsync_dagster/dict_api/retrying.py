@@ -1,5 +1,6 @@
 """When a call to DICT is tried again, and after how long."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,7 +9,10 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from vsync_dagster.dict_api.errors import DictAnswerError, DictUnavailableError
+from vsync_dagster.progress import log_retries
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
+
+_log = logging.getLogger(__name__)
 
 _LONGEST_BACKOFF = 30.0
 _Result = TypeVar("_Result")
@@ -62,6 +66,7 @@ class RetryRule:
             stop=course.stop,
             wait=course.wait,
             sleep=self.sleep,
+            before_sleep=log_retries(_log, self.attempts),
             reraise=True,
         )
         try:

@@ -16,6 +16,7 @@ from vsync_dagster.events.publisher import Publisher, PublishError, PublishRefus
 from vsync_dagster.local_db import outbox
 from vsync_dagster.local_db.database import Connection, Database, retry_transient
 from vsync_dagster.local_db.outbox import OutboxMessage
+from vsync_dagster.progress import log_retries
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ def relay(
         stop=stop_after_attempt(attempts),
         wait=wait_exponential(multiplier=1, max=30),
         sleep=sleep,
+        before_sleep=log_retries(_log, attempts),
         reraise=True,
     )
 

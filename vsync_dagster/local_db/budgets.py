@@ -3,6 +3,7 @@
 Fits `vsync_dagster.dict_api.budget.Budget` without knowing it: the limits come in as an argument.
 """
 
+import logging
 import math
 import threading
 import time
@@ -14,8 +15,11 @@ from typing import Protocol
 from psycopg.rows import class_row
 
 from vsync_dagster.local_db.database import Connection, Database, Session
+from vsync_dagster.progress import log_wait
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.reconcile.plan import Bucket
+
+_log = logging.getLogger(__name__)
 
 # Look-ups are many and their budget is large: one visit to the database fetches tokens for so many calls. What a
 # process does not use of them is lost, which errs on the safe side.
@@ -126,6 +130,7 @@ class SharedBudget:
         self._max_wait = max_wait
         self._lock = threading.Lock()
         self._leased: Counter[str] = Counter()
+        self._logged_until: dict[str, float] = {}
 
     def take(self, policy: str, tokens: int = 1) -> None:
         """Take tokens, waiting for them where needed.
@@ -138,6 +143,7 @@ class SharedBudget:
         while (wait := self._try_take(policy, tokens)) > 0:
             if wait > self._max_wait:
                 raise BudgetExhaustedError(policy, wait)
+            self._log_wait(policy, wait)
             self._sleep(wait)
 
     def refund(self, policy: str, tokens: int = 1) -> None:
@@ -208,6 +214,14 @@ class SharedBudget:
             conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [_LEARNING, self._scope])
             [(stale,)] = conn.execute(_IS_STALE, [self._scope]).fetchall()
             yield bool(stale)
+
+    def _log_wait(self, policy: str, wait: float) -> None:
+        """Log a long wait once, however many threads wait for the same bucket."""
+        with self._lock:
+            if time.monotonic() < self._logged_until.get(policy, 0.0):
+                return
+            self._logged_until[policy] = time.monotonic() + wait
+        log_wait(_log, wait, f"DICT's budget {policy}", self._max_wait)
 
     def _try_take(self, policy: str, tokens: int) -> float:
         """Take the tokens and return 0, or return the seconds until the bucket can hold them."""

@@ -1,5 +1,6 @@
 """How this application connects to PostgreSQL: timeouts, UTC, and which errors are worth another try."""
 
+import logging
 import threading
 import time
 from collections import deque
@@ -16,7 +17,10 @@ from psycopg.rows import TupleRow
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
 from vsync_dagster.local_db.errors import database_errors
+from vsync_dagster.progress import log_retries
 from vsync_dagster.reconcile.errors import PermanentError, TransientError
+
+_log = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[TupleRow]
 Result = TypeVar("Result")
@@ -210,6 +214,7 @@ def retry_transient(attempts: int = 5, sleep: Callable[[float], None] = time.sle
         stop=stop_after_attempt(attempts),
         wait=wait_exponential(multiplier=0.2, max=5) + wait_random(0, 0.2),
         sleep=sleep,
+        before_sleep=log_retries(_log, attempts),
         reraise=True,
     )
 

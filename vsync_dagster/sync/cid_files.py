@@ -15,6 +15,7 @@ from vsync_dagster.dict_api.errors import CidFileError, DictNotFoundError
 from vsync_dagster.dict_api.messages import CidSetFile
 from vsync_dagster.local_db import cid_files
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.progress import log_wait
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.sync.allowance import Allowance
 
@@ -83,7 +84,9 @@ class CidFiles:
         created_at = _creation_time(file)
         download(self.http, file, target, rule=self.downloads, max_bytes=self.max_bytes)
         # What happened just before the file was made is in the log only after its lag.
-        self.sleep(max(0.0, self.lag - (self.now() - created_at).total_seconds()))
+        lagging = max(0.0, self.lag - (self.now() - created_at).total_seconds())
+        log_wait(_log, lagging, "DICT's event log to catch up")
+        self.sleep(lagging)
         return created_at
 
     def _kept(self, key_type: str) -> int | None:

@@ -66,7 +66,10 @@ class Lease:
                     f"{self.fence.ispb} is being worked on by {_name(holder)}; run it again when that one has ended"
                 )
             if self.monotonic() - told_at >= _TELL_EVERY_S:
-                _log.info("%s: waiting for %s", self.fence.ispb, _name(holder))
+                waited = self.monotonic() - began
+                _log.info(
+                    "%s: waiting for %s (%.0f of at most %.0f s)", self.fence.ispb, _name(holder), waited, self.max_wait
+                )
                 told_at = self.monotonic()
             self.sleep(_POLL_S)
 

@@ -8,6 +8,7 @@ from vsync_dagster.dict_api.lookup import look_up
 from vsync_dagster.local_db import lookups
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.encryption import Cipher
+from vsync_dagster.progress import counting
 from vsync_dagster.reconcile.entry import Entry
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.reconcile.look_up import Found
@@ -16,7 +17,6 @@ _log = logging.getLogger(__name__)
 
 # What a process that is killed may lose: each entry was paid for.
 STAGE_EVERY = 50
-_LOG_EVERY = 500
 
 
 def unknown_cids(database: Database, cipher: Cipher, ispb: str, cids: Collection[bytes]) -> list[bytes]:
@@ -42,14 +42,14 @@ def look_up_all(
     outcomes = dict.fromkeys(cids, Found.PENDING)
     found: list[Entry] = []
     try:
-        for number, result in enumerate(look_up(client, cids[:most]), start=1):
-            outcomes[result.cid] = result.outcome
-            if result.entry is not None:
-                found.append(result.entry)
-            if len(found) >= STAGE_EVERY:
-                _stage(database, cipher, found)
-            if number % _LOG_EVERY == 0:
-                _log.info("looked up %d of %d CIDs", number, len(cids))
+        with counting(_log, "look-ups", min(most, len(cids))) as count:
+            for result in look_up(client, cids[:most]):
+                outcomes[result.cid] = result.outcome
+                if result.entry is not None:
+                    found.append(result.entry)
+                if len(found) >= STAGE_EVERY:
+                    _stage(database, cipher, found)
+                count.advance()
     except BudgetExhaustedError as error:
         _log.warning("%s", error)
     finally:

@@ -9,6 +9,7 @@ from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import EventLogError
 from vsync_dagster.dict_api.event_log import EventLog, read_events
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.progress import log_wait
 from vsync_dagster.reconcile.set_events import vsyncs_since
 from vsync_dagster.reconcile.status import Proof, SyncType
 from vsync_dagster.sync.clocks import DictClock
@@ -50,6 +51,7 @@ class Prover:
             left = [name for name, verdict in verdicts.items() if not verdict.ok]
             if not left:
                 break
+            log_wait(_log, self.lag, "DICT's event log to catch up")
             self.sleep(self.lag)
             verdicts |= self._ask(left)
         return {

@@ -20,6 +20,7 @@ from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.fixes import Fix, FixRecord, FixResult
 from vsync_dagster.local_db.review import ReviewItem
+from vsync_dagster.progress import counting
 from vsync_dagster.reconcile.discrepancies import Kind
 from vsync_dagster.reconcile.entry import Entry
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
@@ -105,9 +106,11 @@ class Repair:
             discrepancies: rows of `DISCREPANCY_SCHEMA`, none of them in flight.
         """
         records: list[FixRecord] = []
-        for done in self.database.retrying_each(self._transactions(discrepancies), fixes.AT_ONCE):
-            records += done
-            _log.info("%s: %d of %d differences handled", self.ispb, len(records), len(discrepancies))
+        with counting(_log, "differences handled", len(discrepancies)) as count:
+            for done in self.database.retrying_each(self._transactions(discrepancies), fixes.AT_ONCE):
+                records += done
+                count.advance(len(done))
+        _log.info("%s: %d of %d differences handled", self.ispb, len(records), len(discrepancies))
         return records
 
     def _transactions(self, discrepancies: pl.DataFrame) -> Iterator[Transaction]:

@@ -1,12 +1,16 @@
 """Asking DICT whether our set of a key type is its own (Manual Operacional do DICT, chapter 9)."""
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from vsync_dagster.dict_api.client import DictClient
+from vsync_dagster.progress import log_wait
 from vsync_dagster.reconcile.status import Proof
 from vsync_dagster.reconcile.vsync import vsync, xor
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ def verify(
     verdicts = {ours.key_type: verify_once(client, ours) for ours in sets}
     doubtful = [ours for ours in sets if not verdicts[ours.key_type].ok]
     if doubtful:
+        log_wait(_log, lag, "DICT's event log to catch up")
         sleep(lag)
         verdicts |= {ours.key_type: verify_once(client, ours) for ours in doubtful}
     return verdicts

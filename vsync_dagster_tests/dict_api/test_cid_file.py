@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import hashlib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,19 @@ def fetch(line: Line, file: CidSetFile, target: Path, **how: object) -> None:
 # Waiting
 
 
-def test_a_file_is_waited_for_less_and_less_often(server: ScriptedServer, line: Line) -> None:
+def test_a_file_is_waited_for_less_and_less_often(
+    server: ScriptedServer, line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     server.script(file_state("REQUESTED"), file_state("PROCESSING"), file_state("ARCHIVING"), file_state(bytes=65))
 
     file = wait_for_file(line.client(), 77, "PHONE", sleep=line.time.sleep)
 
     assert (file.status, file.bytes) == ("AVAILABLE", 65)
     assert line.time.sleeps == [2.0, 3.0, 4.5]
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("vsync_dagster")] == [
+        "PHONE: waiting for DICT to make CID file 77: asking again in 4 s (after 5 of at most 1800 s)"
+    ]
 
 
 @pytest.mark.parametrize("status", ["ERROR", "UNAVAILABLE"])
@@ -125,12 +132,16 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_a_damaged_download_is_fetched_again(server: ScriptedServer, line: Line, target: Path, damage: str) -> None:
+def test_a_damaged_download_is_fetched_again(
+    server: ScriptedServer, line: Line, target: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     server.script(DAMAGED[damage], DAMAGED[damage], Reply(200, CONTENT))
 
     fetch(line, described(server), target)
 
     assert target.read_bytes() == CONTENT
+    [told] = [record.getMessage() for record in caplog.records if record.name.startswith("vsync_dagster")]
+    assert told.startswith("attempt 2 of 3 failed, the next one in 4 s: the CID file was not downloaded: ")
     assert line.time.sleeps == [2.0, 4.0]
 
 

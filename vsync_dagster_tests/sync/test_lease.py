@@ -57,6 +57,7 @@ def test_it_waits_until_the_other_has_ended_and_is_told_for_whom(
     assert len(sleep.slept) == 3
     [told] = [record.getMessage() for record in caplog.records]
     assert told.startswith(f"{ISPB}: waiting for run other-run on other-host, at work since 20")
+    assert told.endswith(" (0 of at most 5 s)")
 
 
 def test_it_does_not_wait_for_ever(database: Database) -> None:
