@@ -32,10 +32,15 @@ class Display(Protocol):
 _displays: list[Display] = []
 
 
+def show_on(display: Display) -> None:
+    """Have a display show the counts of this process from now on."""
+    _displays.append(display)
+
+
 @contextmanager
 def shown_on(display: Display) -> Iterator[None]:
     """Have a display show the counts of this process while the block runs."""
-    _displays.append(display)
+    show_on(display)
     try:
         yield
     finally:

@@ -1,7 +1,6 @@
 """The command's groups, and how it fails: one line that says what to do, and the exit codes."""
 
 import sys
-from contextlib import ExitStack
 
 import click
 
@@ -97,13 +96,7 @@ for command in (verify_chain, export):
 
 def main() -> None:
     """Run the command; an error is one line on stderr."""
-    with ExitStack() as stay:
-        show_progress("INFO", stay)
-        status = _run()
-    sys.exit(status)
-
-
-def _run() -> int:
+    show_progress("INFO")
     try:
         status = cli.main(standalone_mode=False)
     except click.UsageError as error:
@@ -120,7 +113,7 @@ def _run() -> int:
     except Exception as error:  # noqa: BLE001 - a traceback's last line can quote a key
         _echo(VsyncError(f"unexpected {unforeseen(error)}", code="unexpected"))
         status = Status.FAILED.exit_code
-    return int(status or 0)
+    sys.exit(status)
 
 
 def _echo(error: VsyncError) -> None:

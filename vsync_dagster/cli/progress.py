@@ -2,12 +2,11 @@
 
 import logging
 import threading
-from contextlib import ExitStack
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from vsync_dagster.progress import COUNTED, shown_on
+from vsync_dagster.progress import COUNTED, show_on
 
 
 class ProgressFormatter(logging.Formatter):
@@ -75,13 +74,13 @@ def _bars(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True)
 
 
-def show_progress(level: str, stay: ExitStack) -> None:
+def show_progress(level: str) -> None:
     """Send this process's log to stderr: ours from `level` on, everybody else's warnings. Bars only to a terminal."""
     console = Console(stderr=True)
     handler: logging.Handler = logging.StreamHandler()
     if console.is_terminal:
         handler = ConsoleHandler(console)
-        stay.enter_context(shown_on(Bars(console)))
+        show_on(Bars(console))
     handler.setFormatter(ProgressFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("vsync_dagster").setLevel(level)
