@@ -15,6 +15,7 @@ from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import URL, Engine, create_engine
 
 from vsync_dagster.environment import Environment
+from vsync_dagster.local_db.database import Database
 
 _log = logging.getLogger(__name__)
 
@@ -42,9 +43,14 @@ class EnvironmentStorage(DagsterPostgresStorage):
 
         Raises:
             EnvironmentVariableError: a variable is set, and malformed.
+            PermanentError: a connection pooler stands before the server.
+            DatabaseUnavailableError: the server does not answer.
         """
         variables = Environment(os.environ)
         if variables.has_database:
+            with Database(variables.dagster_database_url).connect():
+                # Refuses a pooler, which would drop the schema from the URL: Dagster's tables would come into `public`.
+                pass
             return _holding_its_connection(DagsterPostgresStorage(variables.dagster_database_url, inst_data=inst_data))
         _log.warning("VSYNC_DATABASE_URL is not set: Dagster keeps nothing beyond this process")
         # Until the process ends: Dagster holds on to the parts of a storage, not to the storage.

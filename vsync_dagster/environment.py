@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from vsync_dagster.dict_api.settings import DictSettings, read_dict_settings
+from vsync_dagster.local_db.database import Database
 from vsync_dagster.reconcile.errors import UNEXPECTED, EnvironmentVariableError
 from vsync_dagster.reconcile.waiting import LONGEST_INTERVAL, ClockLimits
 
@@ -62,10 +63,7 @@ class Environment:
         name = "VSYNC_DAGSTER_DATABASE_URL"
         if self.variables.get(name):
             return self._url(name, ("postgresql",), "postgresql://user@host/database")
-        # SQLAlchemy does not know the short form.
-        url = self.database_url.replace("postgres://", "postgresql://", 1)
-        options = quote(f"-csearch_path={DAGSTER_SCHEMA}", safe="")
-        return f"{url}{'&' if urlsplit(url).query else '?'}options={options}"
+        return Database(self.database_url).sqlalchemy_url(DAGSTER_SCHEMA)
 
     @property
     def dict_settings(self) -> DictSettings:

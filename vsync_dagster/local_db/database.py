@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
@@ -27,8 +27,38 @@ Result = TypeVar("Result")
 
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 10_000
+# Less than a statement may take, so that the error says that another session holds a lock.
+LOCK_TIMEOUT_MS = 8_000
+# A process that stands still (stopped, or paused with its machine) keeps the rows locked that it was about to write:
+# after so long the server ends its session.
+STANDSTILL_MS = 60_000
+# For whole populations: of two connections that read together, one may wait for the other.
+_BULK_MS = 600_000
 _SESSION_IDLE_S = 10.0
-_SESSION = "select set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC', false)"
+
+# Whatever a role, a database or a URL may have set otherwise, and what reads or writes differently by it.
+_SETTINGS = {
+    "bytea_output": "hex",
+    "DateStyle": "ISO, YMD",
+    "default_transaction_isolation": "read committed",
+    "extra_float_digits": "1",
+    "IntervalStyle": "postgres",
+    "search_path": "public",
+    "standard_conforming_strings": "on",
+    "TimeZone": "UTC",
+    "transform_null_equals": "off",
+}
+_SESSION = """
+select pg_backend_pid(), count(set_config(name, value, false)) from unnest(%s::text[], %s::text[]) as s (name, value)
+"""
+
+# The client notices in a minute that a server is gone; without these, the operating system takes hours.
+_KEEPALIVE = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +118,27 @@ class Database:
 
     def open(self, *, bulk: bool = False) -> Connection:
         """Open a connection as `connect` does, and leave closing it, and psycopg's errors, to the caller."""
-        conn = psycopg.connect(
-            self.url,
-            application_name="vsync",
-            client_encoding="utf8",
-            connect_timeout=CONNECT_TIMEOUT_S,
-        )
+        defaults = {"application_name": "vsync", "connect_timeout": str(CONNECT_TIMEOUT_S), **_KEEPALIVE}
+        chosen = {**defaults, **conninfo_to_dict(self.url), "client_encoding": "utf8"}
+        conn = psycopg.connect(make_conninfo(**chosen))
         try:
-            conn.execute(_SESSION, ["0" if bulk else str(STATEMENT_TIMEOUT_MS)])
+            _set_up(conn, bulk)
             conn.commit()
         except BaseException:
             conn.close()
             raise
         return conn
+
+    def sqlalchemy_url(self, schema: str) -> str:
+        """Return a URL for SQLAlchemy, whose tables are then in `schema`.
+
+        SQLAlchemy reads fewer forms of a URL than `connect`, which takes several hosts, service files and options.
+        """
+        known = {name: value for name, value in conninfo_to_dict(self.url).items() if value is not None}
+        user, password, database = (quote(str(known.pop(name, "")), safe="") for name in ("user", "password", "dbname"))
+        known["options"] = f"{known.get('options', '')} -csearch_path={schema}".lstrip()
+        login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+        return f"postgresql://{login}/{database}?{urlencode(known, quote_via=quote)}"
 
     def retrying(
         self,
@@ -217,6 +255,30 @@ def retry_transient(attempts: int = 5, sleep: Callable[[float], None] = time.sle
         before_sleep=log_retries(_log, attempts),
         reraise=True,
     )
+
+
+def _set_up(conn: Connection, bulk: bool) -> None:
+    """Set all that our statements rely on, whatever the role's or the database's own settings are.
+
+    Raises:
+        PermanentError: a pooler stands between us and the server.
+    """
+    standstill = str(_BULK_MS if bulk else STANDSTILL_MS)
+    settings = {
+        **_SETTINGS,
+        "lock_timeout": str(_BULK_MS if bulk else LOCK_TIMEOUT_MS),
+        "idle_in_transaction_session_timeout": standstill,
+        "statement_timeout": "0" if bulk else str(STATEMENT_TIMEOUT_MS),
+        "tcp_user_timeout": standstill,
+    }
+    [(process, _)] = conn.execute(_SESSION, [list(settings), list(settings.values())]).fetchall()
+    # A pooler makes up the process id that it hands out when a client connects.
+    if process != conn.info.backend_pid:
+        conn.rollback()
+        raise PermanentError(
+            "a connection pooler (such as PgBouncer) stands between VSYNC and PostgreSQL: name the server itself in the"
+            " URL, since VSYNC's session settings and locks would reach other clients of the pooler"
+        )
 
 
 def _is_conninfo(url: str) -> bool:

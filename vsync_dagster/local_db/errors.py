@@ -15,6 +15,7 @@ from vsync_dagster.reconcile.errors import PermanentError, TransientError, Vsync
 # own limits on idle and on long transactions.
 _PASSING_STATES = frozenset({"25006", "25P03", "25P04"})
 _INSUFFICIENT_PRIVILEGE = "42501"
+LOCK_NOT_AVAILABLE = "55P03"
 _UNDEFINED_STATES = frozenset({"42P01", "42703", "42883", "42704", "3F000"})
 
 
@@ -59,6 +60,11 @@ def describe(error: psycopg.Error) -> VsyncError:
     if error.sqlstate is None:
         return DatabaseUnavailableError(
             "no connection to the database: check that the server of VSYNC_DATABASE_URL runs and lets this user in"
+        )
+    if error.sqlstate == LOCK_NOT_AVAILABLE:
+        return DatabaseUnavailableError(
+            f"another session holds a lock that a statement needs{where}: end the transaction that holds it;"
+            " pg_locks, pg_stat_activity and pg_prepared_xacts show which"
         )
     return DatabaseUnavailableError(f"the database gave up on a statement{where}: try again later")
 

@@ -91,6 +91,27 @@ JUDGE_UPDATES = SQL(
     """
 ).format(entry=column_list("e"), target=_TARGETS)
 
+# Where a lock is not to be had in time: locks what is free, and fails what another transaction holds.
+_REFUSE_LOCKED = SQL(
+    """
+    with free as (
+        select b.n from fix_batch b join entries e on e.entry_id = b.entry_id
+        where b.kind = {kind} and b.outcome is null
+        order by e.entry_id
+        for update of e skip locked
+    )
+    update fix_batch b
+    set outcome = 'FAILED', error = {error}
+    where b.kind = {kind} and b.outcome is null and b.n not in (select n from free)
+        and exists (select from entries e where e.entry_id = b.entry_id)
+    """
+)
+LOCKED = "another transaction holds a lock on the row; pg_locks and pg_prepared_xacts show which"
+REFUSE_LOCKED_UPDATES = _REFUSE_LOCKED.format(kind="UPDATE", error=LOCKED)
+REFUSE_LOCKED_CREATIONS = _REFUSE_LOCKED.format(kind="CREATE", error=LOCKED)
+# What is left of a batch in which a lock was not to be had does not wait as long for each of its rows.
+WAIT_LITTLE = "set local lock_timeout = '100ms'"
+
 JUDGE_CREATIONS = """
 update fix_batch b
 set outcome = case

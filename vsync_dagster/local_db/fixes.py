@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -53,7 +53,8 @@ class FixResult:
     """How one fix ended. `cid` is the target's, `entry_id` the row's, where there is one.
 
     APPLIED: done now. ALREADY: the row was as DICT has it, nothing was written. MOVED: the row is no longer what was
-    compared, nothing was written. FAILED: the database's rules forbid it, `error` says which.
+    compared, nothing was written. FAILED: the database's rules forbid it, or another transaction holds a lock on the
+    row; `error` says which.
     """
 
     cid: bytes
@@ -161,13 +162,14 @@ def _objection(fix: Fix, cid: bytes, ispb: str, seen: set[object]) -> str | None
     return "another fix of the same batch is for the same entry, key or CID" if is_repeated else None
 
 
+Query = Composed | LiteralString
 Texts = dict[int, str]
 """Rows of `entries` as JSON, under the place of their fix in the batch."""
 
 
 def _apply_updates(conn: Connection, before: Texts, after: Texts) -> None:
     """Apply the updates that still can be; add their rows as they were and as they are."""
-    before.update(_texts(conn.execute(statements.JUDGE_UPDATES)))
+    before.update(_locking(conn, statements.JUDGE_UPDATES, statements.REFUSE_LOCKED_UPDATES))
     conn.execute(statements.REFUSE_UPDATES_TO_TAKEN_CIDS)
     conn.execute(statements.REFUSE_UPDATES_TO_TAKEN_KEYS)
     colliding = _write(conn, statements.UPDATE_ENTRIES, _waiting(conn, statements.WAITING_UPDATES), after)
@@ -194,12 +196,22 @@ def _apply_creations(conn: Connection, before: Texts, after: Texts) -> None:
     conn.execute(statements.JUDGE_CREATIONS)
     conn.execute(statements.REFUSE_CREATIONS_OF_TAKEN_CIDS)
     conn.execute(statements.CHOOSE_PENDING)
-    before.update(_texts(conn.execute(statements.PENDING_BEFORE)))
+    before.update(_locking(conn, statements.PENDING_BEFORE, statements.REFUSE_LOCKED_CREATIONS))
     for statement, waiting in (
         (statements.PROMOTE_ENTRIES, statements.WAITING_PROMOTIONS),
         (statements.INSERT_ENTRIES, statements.WAITING_INSERTS),
     ):
         _mark_failed(conn, _write(conn, statement, _waiting(conn, waiting), after))
+
+
+def _locking(conn: Connection, query: Query, refuse_locked: Query) -> Texts:
+    """Return the rows of a query that locks them; fixes of rows that another transaction holds too long are FAILED."""
+    try:
+        with conn.transaction():
+            return _texts(conn.execute(query))
+    except psycopg.errors.LockNotAvailable:
+        conn.execute(refuse_locked)
+        return _texts(conn.execute(query))
 
 
 def _texts(rows: psycopg.Cursor[tuple[Any, ...]]) -> Texts:
@@ -233,6 +245,9 @@ def _refusal(conn: Connection, statement: Composed, numbers: list[int], after: T
     try:
         with conn.transaction():
             written = _texts(conn.execute(statement, {"numbers": numbers}))
+    except psycopg.errors.LockNotAvailable as error:
+        conn.execute(statements.WAIT_LITTLE)
+        return error
     except psycopg.DatabaseError as error:
         _raise_if_transient(error)
         return error

@@ -96,3 +96,33 @@ def test_another_batch_of_the_participant_waits_only_for_the_outbox(database: Da
         watcher.rollback()
         cids = [make_entry(number).cid().hex() for number in (1, 2)]
         assert [event.payload["cid"] for event in outbox.pending(watcher, 10)] == cids
+
+
+@pytest.mark.parametrize("held", ["an outdated row", "a pending row", "a key that is not committed yet"])
+def test_a_row_that_another_transaction_holds_fails_alone(database: Database, held: str) -> None:
+    """As an orphaned prepared transaction does, which nobody ends."""
+    with database.connect() as conn:
+        outdated, free = insert(conn, make_entry(1)), insert(conn, make_entry(2))
+        insert(conn, make_entry(3, owner_name="Maria"), status="PENDING")
+        conn.commit()
+        batch = [
+            update(conn, outdated, everything_else(1)),
+            update(conn, free, everything_else(2)),
+            create(make_entry(3)),
+            create(make_entry(4)),
+            create(make_entry(5)),
+        ]
+    numbers = {"an outdated row": 0, "a pending row": 2, "a key that is not committed yet": 3}
+    with database.connect() as theirs, database.connect() as conn:
+        if held == "a key that is not committed yet":
+            insert(theirs, make_entry(4, owner_name="Maria"))
+        else:
+            theirs.execute("select from entries where key = %s for update", [make_entry(numbers[held] + 1).key])
+        conn.execute("set local lock_timeout = '100ms'")
+        results = apply_batch(conn, CIPHER, RUN, ISPB, batch)
+        conn.commit()
+        theirs.rollback()
+    assert [result.outcome for result in results] == [
+        "FAILED" if n == numbers[held] else "APPLIED" for n in range(len(batch))
+    ]
+    assert "holds a lock" in (results[numbers[held]].error or "")
