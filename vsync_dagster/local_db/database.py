@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
-from vsync_dagster.local_db.errors import database_errors
+from vsync_dagster.local_db.errors import PoolerRefusedError, database_errors
 from vsync_dagster.progress import log_retries
 from vsync_dagster.reconcile.errors import PermanentError, TransientError
 
@@ -119,7 +119,7 @@ class Database:
     def open(self, *, bulk: bool = False) -> Connection:
         """Open a connection as `connect` does, and leave closing it, and psycopg's errors, to the caller."""
         defaults = {"application_name": "vsync", "connect_timeout": str(CONNECT_TIMEOUT_S), **_KEEPALIVE}
-        chosen = {**defaults, **conninfo_to_dict(self.url), "client_encoding": "utf8"}
+        chosen: dict[str, Any] = {**defaults, **conninfo_to_dict(self.url), "client_encoding": "utf8"}
         conn = psycopg.connect(make_conninfo(**chosen))
         try:
             _set_up(conn, bulk)
@@ -261,7 +261,7 @@ def _set_up(conn: Connection, bulk: bool) -> None:
     """Set all that our statements rely on, whatever the role's or the database's own settings are.
 
     Raises:
-        PermanentError: a pooler stands between us and the server.
+        PoolerRefusedError: a pooler stands between us and the server.
     """
     standstill = str(_BULK_MS if bulk else STANDSTILL_MS)
     settings = {
@@ -275,7 +275,7 @@ def _set_up(conn: Connection, bulk: bool) -> None:
     # A pooler makes up the process id that it hands out when a client connects.
     if process != conn.info.backend_pid:
         conn.rollback()
-        raise PermanentError(
+        raise PoolerRefusedError(
             "a connection pooler (such as PgBouncer) stands between VSYNC and PostgreSQL: name the server itself in the"
             " URL, since VSYNC's session settings and locks would reach other clients of the pooler"
         )

@@ -23,6 +23,14 @@ class DatabaseUnavailableError(TransientError):
     """The server cannot be reached, or gave up on a statement: a lost connection, a timeout, a deadlock."""
 
 
+class LockedError(DatabaseUnavailableError):
+    """Another session holds a lock for longer than a statement waits."""
+
+
+class PoolerRefusedError(PermanentError):
+    """A connection pooler stands between us and the server."""
+
+
 class DatabaseError(PermanentError):
     """The server refuses a statement, and would refuse it again."""
 
@@ -62,7 +70,7 @@ def describe(error: psycopg.Error) -> VsyncError:
             "no connection to the database: check that the server of VSYNC_DATABASE_URL runs and lets this user in"
         )
     if error.sqlstate == LOCK_NOT_AVAILABLE:
-        return DatabaseUnavailableError(
+        return LockedError(
             f"another session holds a lock that a statement needs{where}: end the transaction that holds it;"
             " pg_locks, pg_stat_activity and pg_prepared_xacts show which"
         )

@@ -20,9 +20,8 @@ from sqlalchemy import create_engine, text
 from vsync_dagster.embedded.process import LOOPBACK, Server, serving
 from vsync_dagster.local_db import database as database_module
 from vsync_dagster.local_db.database import Database
-from vsync_dagster.local_db.errors import DatabaseUnavailableError
+from vsync_dagster.local_db.errors import DatabaseUnavailableError, PoolerRefusedError
 from vsync_dagster.local_db.migrate import migrate
-from vsync_dagster.reconcile.errors import PermanentError
 from vsync_dagster_tests.local_db.parts import insert, make_entry, stored, value
 
 OTHERWISE = {
@@ -181,7 +180,7 @@ def pooler(database: Database, folder: Path, mode: str) -> Iterator[Database]:
 def test_a_pooler_is_refused_and_keeps_nothing_of_ours(database: Database, mode: str) -> None:
     # Not in pytest's own folder, which is private to root.
     with tempfile.TemporaryDirectory(prefix="vsync-test-") as folder, pooler(database, Path(folder), mode) as pooled:
-        with pytest.raises(PermanentError, match="connection pooler"), pooled.connect():
+        with pytest.raises(PoolerRefusedError, match="connection pooler"), pooled.connect():
             pass
         with psycopg.connect(pooled.url) as next_client:
             assert value(next_client, "show statement_timeout") == "0"
