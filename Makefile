@@ -22,7 +22,7 @@ dev: install ## Run everything with the Dagster UI on it, until Ctrl-C
 	@$(BIN)/vsync dev
 
 test: check ## Run all checks and the tests (15 to 25 minutes on 2 cores)
-	$(BIN)/pytest -n 4 -m "not long" $(PYTEST_ARGS)
+	$(BIN)/pytest -n 4 -m "not long" -rs $(PYTEST_ARGS)
 
 test-long: install ## Run the tests that take minutes each
 	$(BIN)/pytest -m long $(PYTEST_ARGS)

@@ -5,16 +5,22 @@ import importlib
 import pkgutil
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 import vsync_dagster
 from vsync_dagster.cli.app import cli
+from vsync_dagster.environment import Environment
+from vsync_dagster.local_db import roles
 from vsync_dagster.reconcile.errors import PermanentError, RefusedError, TransientError, VsyncError
-from vsync_dagster_tests.deploy.test_monitoring import served
+from vsync_dagster.reconcile.status import Proof
+from vsync_dagster_tests.deploy.test_monitoring import runbooks, served
+from vsync_dagster_tests.world import ISPB, certificates
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -71,6 +77,85 @@ def test_every_link_leads_to_a_section_that_there_is(document: Path) -> None:
         target = document.parent / path if path else document
         assert target.exists(), link
         assert not anchor or anchor in sections(target), link
+
+
+# Names that look like a metric's: roles, the packages, what the pages call logins and indexes.
+_NO_METRICS = {*roles.ALL, "vsync_dagster", "vsync_dagster_tests", "vsync_owner", "vsync_keys_", "vsync_since_"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_metric_of_a_document_is_served(document: Path) -> None:
+    named = set(re.findall(r"\bvsync_[a-z_]+", document.read_text("utf-8")))
+    assert named - _NO_METRICS <= served(), "a metric that is not served, or a name to add to _NO_METRICS"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_alert_of_a_document_is_one_that_there_is(document: Path) -> None:
+    named = set(re.findall(r"\bVSync[A-Z]\w+", document.read_text("utf-8")))
+    assert named <= runbooks(), "an alert without a section in docs/runbooks.md"
+
+
+_VARIABLE = re.compile(r"\bVSYNC_[A-Z]+(?:_[A-Z]+)*\b(?!_)")
+
+
+def variables_of_documents() -> dict[str, set[str]]:
+    return {path.name: set(_VARIABLE.findall(path.read_text("utf-8"))) for path in DOCUMENTS}
+
+
+def variables_of_deploy() -> set[str]:
+    """Return what the files of deploy/ read themselves: `${NAME}`, and PostgreSQL's start script."""
+    texts = [path.read_text("utf-8") for path in (ROOT / "deploy").rglob("*") if path.is_file()]
+    return {name for text in texts for name in re.findall(r"\$\{?(VSYNC_[A-Z_]+)", text)}
+
+
+class Recorded(dict[str, str]):
+    """Variables that remember by which names they were asked for."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        super().__init__(given)
+        self.asked: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key: str) -> str:
+        self.asked.add(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        self.asked.add(str(key))
+        return super().__contains__(key)
+
+
+def variables_that_are_read() -> set[str]:
+    """Return what `Environment` asks for, and what the rest of the sources names in full."""
+    given = Recorded({**certificates().variables(ISPB), "VSYNC_DICT_URL": "https://127.0.0.1/api/v2/"})
+    environment = Environment(given)
+    for name in [name for name, value in vars(Environment).items() if isinstance(value, property)]:
+        with suppress(VsyncError):
+            getattr(environment, name)
+    written = {
+        node.value
+        for _, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _VARIABLE.fullmatch(node.value)
+    }
+    named = {name for name in given.asked | written if name.startswith("VSYNC_")} - {proof.value for proof in Proof}
+    return {name for name in named if not any(other.startswith(f"{name}_") for other in named)}
+
+
+def test_every_variable_of_a_document_is_read() -> None:
+    known = variables_that_are_read() | variables_of_deploy() | {proof.value for proof in Proof}
+    unread = {page: named - known for page, named in variables_of_documents().items() if named - known}
+    assert unread == {}, "a document names a variable that nothing reads"
+
+
+def test_every_variable_that_is_read_is_in_a_document_and_in_the_help() -> None:
+    documented = {name for named in variables_of_documents().values() for name in named}
+    listed = set(_VARIABLE.findall(cli.help or ""))
+    assert variables_that_are_read() - documented == set(), "name them in docs/"
+    assert variables_that_are_read() - listed == set(), "list them in `vsync --help` (vsync_dagster/cli/app.py)"
 
 
 def test_the_metrics_of_the_document_are_those_that_are_served() -> None:

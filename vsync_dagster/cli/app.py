@@ -36,6 +36,7 @@ def cli() -> None:
     Environment:
       VSYNC_DATABASE_URL             the participant's PostgreSQL
       VSYNC_RETENTION_DATABASE_URL   the same, as the login of `vsync retention`
+      VSYNC_DAGSTER_DATABASE_URL     Dagster's storage; default a schema `dagster` in VSYNC_DATABASE_URL
       VSYNC_ENCRYPTION_KEYS          32 bytes each in url-safe base64, comma-separated, newest first
       VSYNC_STORAGE_URL              where snapshots go: a path or an fsspec URL
       VSYNC_PULSAR_URL               the broker; without one, events wait in the outbox
@@ -50,8 +51,10 @@ def cli() -> None:
 
     \b
       VSYNC_DICT_URL                 DICT's API, such as https://host:16522/api/v2/
-      VSYNC_DICT_CLIENT_CERT_FILE    our certificate for connections, its key in VSYNC_DICT_CLIENT_KEY_FILE
-      VSYNC_SIGNING_CERT_FILE        our certificate for signatures, its key in VSYNC_SIGNING_KEY_FILE
+      VSYNC_DICT_CLIENT_CERT_FILE    our certificate for connections, its key in VSYNC_DICT_CLIENT_KEY_FILE,
+                                     that key's password, if any, in VSYNC_DICT_CLIENT_KEY_PASSWORD
+      VSYNC_SIGNING_CERT_FILE        our certificate for signatures, its key in VSYNC_SIGNING_KEY_FILE,
+                                     that key's password, if any, in VSYNC_SIGNING_KEY_PASSWORD
       VSYNC_DICT_CA_FILE             the authorities that DICT's servers are certified by
       VSYNC_DICT_SIGNING_CERT_FILES  the certificates that DICT signs with, parted by commas
       VSYNC_DICT_DOWNLOAD_HOSTS      where CID files may come from; default the host of VSYNC_DICT_URL

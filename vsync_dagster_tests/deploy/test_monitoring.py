@@ -109,10 +109,25 @@ def test_every_rule_links_to_its_runbook() -> None:
 
 
 def test_every_alert_that_the_program_raises_has_a_runbook() -> None:
+    assert raised_by_the_program()
+    assert raised_by_the_program() <= runbooks()
+
+
+def raised_by_the_program() -> set[str]:
     sources = [path.read_text() for path in (ROOT / "vsync_dagster").rglob("*.py")]
-    raised = {name for source in sources for name in re.findall(r'"(VSync[A-Z]\w+)"', source)}
-    assert raised
-    assert raised <= runbooks()
+    return {name for source in sources for name in re.findall(r'"(VSync[A-Z]\w+)"', source)}
+
+
+def test_every_runbook_is_of_an_alert_that_there_is() -> None:
+    assert runbooks() == raised_by_the_program() | {rule["alert"] for rule in rules()}
+
+
+def test_the_runbooks_say_which_alerts_come_in_one_way_only() -> None:
+    ours, prometheus_only = raised_by_the_program(), {rule["alert"] for rule in rules()}
+    page = RUNBOOKS.read_text()
+    for who, names in {"Only Prometheus has": prometheus_only - ours, "messages have": ours - prometheus_only}.items():
+        [sentence] = re.findall(rf"{who} ([^.]+)\.", page)
+        assert set(re.findall(r"VSync\w+", sentence)) == names, f"docs/runbooks.md, {who}"
 
 
 @pytest.fixture
