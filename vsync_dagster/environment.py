@@ -53,6 +53,12 @@ class Environment:
         return self.database_url
 
     @property
+    def retention_database_variable(self) -> str:
+        """The variable that `retention_database_url` is from."""
+        name = "VSYNC_RETENTION_DATABASE_URL"
+        return name if self.variables.get(name) else "VSYNC_DATABASE_URL"
+
+    @property
     def has_database(self) -> bool:
         """Whether a database is named for Dagster's storage."""
         return any(self.variables.get(name) for name in ("VSYNC_DAGSTER_DATABASE_URL", "VSYNC_DATABASE_URL"))
@@ -64,6 +70,12 @@ class Environment:
         if self.variables.get(name):
             return self._url(name, ("postgresql",), "postgresql://user@host/database")
         return Database(self.database_url).sqlalchemy_url(DAGSTER_SCHEMA)
+
+    @property
+    def dagster_database_variable(self) -> str:
+        """The variable that `dagster_database_url` is from."""
+        name = "VSYNC_DAGSTER_DATABASE_URL"
+        return name if self.variables.get(name) else "VSYNC_DATABASE_URL"
 
     @property
     def dict_settings(self) -> DictSettings:

@@ -20,7 +20,12 @@ from vsync_dagster.failure import report_run_failure
 from vsync_dagster.jobs import SYNC_JOB
 from vsync_dagster.local_db import reports
 from vsync_dagster.local_db.database import Database
-from vsync_dagster.local_db.errors import DatabaseUnavailableError
+from vsync_dagster.local_db.errors import (
+    DatabaseError,
+    DatabaseUnavailableError,
+    NotAllowedError,
+    connection_failure,
+)
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import SyncPartition, open_partitions_for
 from vsync_dagster.reconcile.errors import VsyncError
@@ -29,6 +34,35 @@ from vsync_dagster.sync.spool import spooled
 
 # What Dagster's PostgreSQL storage raises when the server is not there, or goes away.
 _STORAGE_ERRORS = (SQLAlchemyError, DagsterPostgresException)
+# No right on the schema `dagster`, which then is as if it were not there, or on its tables.
+_NO_RIGHTS = frozenset({"42501", "3F000", "42P01"})
+
+
+def storage_error(error: BaseException, variable: str) -> VsyncError:
+    """Return the error of ours for what Dagster's storage failed over: the way to the server, the login, or its rights.
+
+    Args:
+        error: what Dagster or SQLAlchemy raised, with the driver's error among its causes.
+        variable: the environment variable that the storage's URL is from.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        driver = getattr(cause, "orig", None) or cause
+        sqlstate = getattr(driver, "pgcode", None)
+        if sqlstate in _NO_RIGHTS:
+            return NotAllowedError(
+                f"the login of {variable} has no rights on Dagster's tables: run `vsync migrate` and"
+                " `vsync roles apply` as their owner, and grant it vsync_application"
+            )
+        if sqlstate is not None:
+            return DatabaseError(
+                f"Dagster's storage refuses a statement (SQLSTATE {sqlstate}): after an upgrade run `dagster instance"
+                " migrate`"
+            )
+        if hasattr(driver, "pgcode"):
+            return connection_failure(str(driver), variable)
+        cause = cause.__cause__ or cause.__context__
+    return DatabaseUnavailableError(f"Dagster's storage at {variable} has failed; try again when PostgreSQL is up")
 
 
 def dagster_instance(variables: Environment) -> dg.DagsterInstance:
@@ -36,6 +70,7 @@ def dagster_instance(variables: Environment) -> dg.DagsterInstance:
 
     Raises:
         DatabaseUnavailableError: Dagster's storage does not answer.
+        DatabaseError: it lets the login not in, or not do what it must.
     """
     if not os.environ.get("DAGSTER_HOME"):
         home = variables.home / "dagster"
@@ -45,8 +80,8 @@ def dagster_instance(variables: Environment) -> dg.DagsterInstance:
         os.environ["DAGSTER_HOME"] = str(home)
     try:
         return dg.DagsterInstance.get()
-    except _STORAGE_ERRORS:
-        raise DatabaseUnavailableError("Dagster's storage does not answer; try again when PostgreSQL is up") from None
+    except _STORAGE_ERRORS as error:
+        raise storage_error(error, variables.dagster_database_variable) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +102,8 @@ class Launcher:
                 return self._report(run_id)
         except (*_STORAGE_ERRORS, VsyncError) as error:
             # The run broke off without its own report: Dagster's storage, which is PostgreSQL too, has failed.
-            cause = error if isinstance(error, VsyncError) else DatabaseUnavailableError("Dagster's storage has failed")
+            variable = self.variables.dagster_database_variable
+            cause = error if isinstance(error, VsyncError) else storage_error(error, variable)
             report_run_failure(
                 run_id=run_id, partition=partition, settings=settings, started_at=started_at, error=cause
             )

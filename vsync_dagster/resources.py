@@ -65,7 +65,7 @@ class RetentionDatabase(dg.ConfigurableResource[None]):
 
     def database(self) -> Database:
         """Return the database; nothing is connected yet."""
-        return Database(environment().retention_database_url)
+        return Database(environment().retention_database_url, variable=environment().retention_database_variable)
 
 
 class Snapshots(dg.ConfigurableResource[None]):

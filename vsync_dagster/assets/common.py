@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,9 +13,11 @@ from vsync_dagster.failure import UnexpectedError, report_failure
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.leases import Fence
 from vsync_dagster.partitions import SyncPartition, sync_partitions
-from vsync_dagster.reconcile.errors import VsyncError, unforeseen
+from vsync_dagster.reconcile.errors import TRACEBACK, VsyncError, stack, unforeseen
 from vsync_dagster.resources import environment
 from vsync_dagster.sync.lease import Lease
+
+_log = logging.getLogger(__name__)
 
 ORDER = ("local_snapshot", "bacen_snapshot", "discrepancies", "applied_fixes", "sync_report")
 """The assets of a sync, each built on the one before."""
@@ -92,6 +95,8 @@ def _without_personal_data_in_errors(function: Callable[..., Any]) -> Callable[.
         except VsyncError as error:
             raise _linked(error) from None
         except Exception as error:  # noqa: BLE001
+            if environment().variables.get(TRACEBACK) == "1":
+                _log.error("an unexpected error:\n%s", stack(error))
             raise _linked(UnexpectedError(unforeseen(error))) from None
 
     return guarded

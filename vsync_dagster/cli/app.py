@@ -1,5 +1,6 @@
 """The command's groups, and how it fails: one line that says what to do, and the exit codes."""
 
+import os
 import sys
 
 import click
@@ -21,7 +22,7 @@ from vsync_dagster.cli.review import review
 from vsync_dagster.cli.roles import roles
 from vsync_dagster.cli.simulator import simulator
 from vsync_dagster.cli.sync import sync, verify
-from vsync_dagster.reconcile.errors import EnvironmentVariableError, VsyncError, unforeseen
+from vsync_dagster.reconcile.errors import TRACEBACK, EnvironmentVariableError, VsyncError, stack, unforeseen
 from vsync_dagster.reconcile.status import Status
 
 BAD_USAGE = 64  # EX_USAGE of sysexits.h; 1 and 2 are taken by PARTIAL and FAILED
@@ -69,6 +70,7 @@ def cli() -> None:
       VSYNC_NOT_READ_WHOLE_HOURS     when FULL syncs that do not come ring, default 336 (two weeks)
       VSYNC_ALERTMANAGER_URL         an Alertmanager that is told too
       VSYNC_DAGSTER_URL              where people reach Dagster's UI, for links
+      VSYNC_TRACEBACK                1 to print where in the code an unexpected error was, without its text
       VSYNC_DOCS_URL                 where people reach the documents, for links; default docs/, in the repository
     """
 
@@ -115,6 +117,8 @@ def main() -> None:
         status = Status.FAILED.exit_code
     except Exception as error:  # noqa: BLE001 - a traceback's last line can quote a key
         _echo(VsyncError(f"unexpected {unforeseen(error)}", code="unexpected"))
+        if os.environ.get(TRACEBACK) == "1":
+            click.echo(stack(error), err=True)
         status = Status.FAILED.exit_code
     sys.exit(status)
 

@@ -36,7 +36,8 @@ def run(dry_run: bool, snapshot_days: int, event_days: int, alert_days: int, run
     settings = RetentionSettings(
         snapshot_days=snapshot_days, event_days=event_days, alert_days=alert_days, run_days=run_days
     )
-    database, store = Database(variables.retention_database_url), SnapshotStore(variables.storage_url)
+    database = Database(variables.retention_database_url, variable=variables.retention_database_variable)
+    store = SnapshotStore(variables.storage_url)
     with dagster_instance(variables) as instance:
         clean_up = Retention(settings, database, store, instance, datetime.now(UTC))
         told = clean_up.due() if dry_run else dict(clean_up.delete())

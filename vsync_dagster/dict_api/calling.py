@@ -20,6 +20,7 @@ from vsync_dagster.dict_api.errors import (
     DictNotFoundError,
     DictRejectedError,
     DictUnavailableError,
+    SignatureRefusedError,
 )
 from vsync_dagster.dict_api.exchange import (
     CALL_TIMEOUT,
@@ -181,7 +182,7 @@ class DictCaller:
     ) -> _M:
         try:
             root = parse_document(answer.body)
-            self._verify(root, seen)
+            self._verify(request, root, seen)
             expect(etree.QName(root).localname == answer_type.__name__, "is another message")
             message = from_xml(answer_type, root)
             seen.response_time, seen.correlation_id = message.response_time, _word(message.correlation_id)
@@ -192,14 +193,17 @@ class DictCaller:
             raise TryAgainError(error, ambiguous=True) from None
         return message
 
-    def _verify(self, root: etree._Element, seen: Seen) -> None:
+    def _verify(self, request: Request, root: etree._Element, seen: Seen) -> None:
         seen.result = "SIGNATURE_REFUSED"
-        self.verify(root)
+        try:
+            self.verify(root)
+        except SignatureRefusedError as refused:
+            raise refused.of(f"DICT's answer to {request.operation}") from None
         seen.result = "ANSWERED"
 
     def _failure(self, request: Request, answer: Answer, seen: Seen) -> Exception:
         """Return what to raise for an answer that is not 2xx."""
-        problem = self._problem(answer, seen)
+        problem = self._problem(request, answer, seen)
         kind = (problem and _word(problem.kind)) or "no problem document of DICT's"
         seen.result = kind if problem else "MALFORMED"
         if answer.status == 500:
@@ -219,19 +223,20 @@ class DictCaller:
         rejection = _REJECTIONS.get(answer.status, DictRejectedError) if problem else DictRejectedError
         return rejection(request.operation, answer.status, kind, seen.correlation_id)
 
-    def _problem(self, answer: Answer, seen: Seen) -> Problem | None:
+    def _problem(self, request: Request, answer: Answer, seen: Seen) -> Problem | None:
         try:
             root = parse_document(answer.body)
             problem = Problem.from_xml(root)
         except MalformedMessageError:
             return None
-        self._verify(root, seen)
+        self._verify(request, root, seen)
         seen.correlation_id = _word(problem.correlation_id or "")
         return problem
 
 
 def _unavailable(request: Request, what: str) -> DictUnavailableError:
-    return DictUnavailableError(f"DICT does not answer {request.operation} ({what}); try again later")
+    of = f" of {request.key_type}" if request.key_type else ""
+    return DictUnavailableError(f"DICT does not answer {request.operation}{of} ({what}); try again later")
 
 
 def _word(text: str) -> str | None:

@@ -15,17 +15,27 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from vsync_dagster.reconcile.errors import EnvironmentVariableError
 
+
+class CertificateExpiredError(EnvironmentVariableError):
+    """No certificate of a variable is valid now; the text names the variable."""
+
+
 RENEW_WITHIN = timedelta(days=30)
 _SHORTEST_RSA_KEY = 2_048
 
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredCertificate:
-    """A certificate that an environment variable names, and when it ends."""
+    """A certificate that an environment variable names, and when it begins and ends."""
 
     variable: str
     serial_number: int
+    begins_at: datetime
     ends_at: datetime
+
+    def is_valid(self, now: datetime) -> bool:
+        """Tell whether it has begun and not ended."""
+        return self.begins_at <= now <= self.ends_at
 
     def days_left(self, now: datetime) -> float:
         """Return how many days it still lasts; negative after its end."""
@@ -50,7 +60,27 @@ def ending_soon(certificates: Iterable[ConfiguredCertificate], now: datetime) ->
 
 def configured(variable: str, certificates: Iterable[x509.Certificate]) -> list[ConfiguredCertificate]:
     """Return what is to be known of the certificates that a variable names."""
-    return [ConfiguredCertificate(variable, one.serial_number, one.not_valid_after_utc) for one in certificates]
+    return [
+        ConfiguredCertificate(variable, one.serial_number, one.not_valid_before_utc, one.not_valid_after_utc)
+        for one in certificates
+    ]
+
+
+def check_dates(certificates: Iterable[ConfiguredCertificate], now: datetime) -> None:
+    """Check that of each variable at least one certificate is valid now: DICT's may overlap, of ours there is one.
+
+    Raises:
+        CertificateExpiredError: none is. TLS itself would only say, after the last attempt, that a connection was lost.
+    """
+    by_variable: dict[str, list[ConfiguredCertificate]] = {}
+    for one in certificates:
+        by_variable.setdefault(one.variable, []).append(one)
+    for variable, held in by_variable.items():
+        if any(one.is_valid(now) for one in held):
+            continue
+        last = max(held, key=lambda one: one.ends_at)
+        when = f"ended on {last.ends_at:%Y-%m-%d}" if last.ends_at < now else f"begins on {last.begins_at:%Y-%m-%d}"
+        raise CertificateExpiredError(f"the certificate of {variable} {when}: put a valid one in its place")
 
 
 def read_certificates(variables: Mapping[str, str], name: str, what: str) -> list[x509.Certificate]:

@@ -48,8 +48,13 @@ class DictIdentityError(PermanentError):
 class SignatureRefusedError(RefusedError):
     """A message is not signed, or not by whom and over what it must be; no byte of it is believed."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"a message's signature is refused: {why}")
+    def __init__(self, why: str, message: str = "a message") -> None:
+        super().__init__(f"the signature of {message} is refused: {why}")
+        self.why = why
+
+    def of(self, message: str) -> "SignatureRefusedError":
+        """Return the same error, with whose message it is: "DICT's answer to getEntryByCid"."""
+        return SignatureRefusedError(self.why, message)
 
 
 class EventLogError(RefusedError):

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
-from vsync_dagster.local_db.errors import PoolerRefusedError, database_errors
+from vsync_dagster.local_db.errors import PoolerRefusedError, connection_failure, database_errors
 from vsync_dagster.progress import log_retries
 from vsync_dagster.reconcile.errors import PermanentError, TransientError
 
@@ -65,7 +65,8 @@ _KEEPALIVE = {
 class Database:
     """A PostgreSQL server and database. The URL can hold a password: it is in no repr and no error.
 
-    `guard`, where there is one, is the first that every transaction of `retrying` does, and may refuse it.
+    `variable` is the environment variable that the URL is from, for errors. `guard`, where there is one, is the
+    first that every transaction of `retrying` does, and may refuse it.
 
     Raises:
         PermanentError: the URL is not a `postgresql://` URL.
@@ -73,6 +74,7 @@ class Database:
 
     url: str = field(repr=False)
     guard: Callable[[Connection], None] | None = field(default=None, repr=False)
+    variable: str = "VSYNC_DATABASE_URL"
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("postgresql://", "postgres://")) or not _is_conninfo(self.url):
@@ -111,16 +113,24 @@ class Database:
 
         Raises:
             DatabaseUnavailableError: no connection, or it was lost.
+            DatabaseLoginError: the server does not let this login into this database.
             DatabaseError: the server refuses a statement made inside the block.
         """
         with database_errors(), self.open(bulk=bulk) as conn:
             yield conn
 
     def open(self, *, bulk: bool = False) -> Connection:
-        """Open a connection as `connect` does, and leave closing it, and psycopg's errors, to the caller."""
+        """Open a connection as `connect` does; closing it, and psycopg's errors from then on, are the caller's.
+
+        Raises:
+            DatabaseUnavailableError, DatabaseLoginError: it cannot be opened.
+        """
         defaults = {"application_name": "vsync", "connect_timeout": str(CONNECT_TIMEOUT_S), **_KEEPALIVE}
         chosen: dict[str, Any] = {**defaults, **conninfo_to_dict(self.url), "client_encoding": "utf8"}
-        conn = psycopg.connect(make_conninfo(**chosen))
+        try:
+            conn = psycopg.connect(make_conninfo(**chosen))
+        except psycopg.Error as error:
+            raise connection_failure(str(error), self.variable) from None
         try:
             _set_up(conn, bulk)
             conn.commit()

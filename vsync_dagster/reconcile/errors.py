@@ -10,6 +10,9 @@ import traceback
 from pathlib import PurePath
 from typing import Any
 
+TRACEBACK = "VSYNC_TRACEBACK"
+"""The environment variable that, set to 1, has the stack of what nobody foresaw printed."""
+
 UNEXPECTED = "unexpected"
 """The code of what is not one of our own errors."""
 
@@ -64,4 +67,12 @@ def unforeseen(error: Exception) -> str:
     """Return what may be said of an error that nobody foresaw: what it is and where. Its own text can quote a key."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{where.name} ({PurePath(where.filename).name}, line {where.lineno})"
-    return f"{type(error).__name__} in {place}; please report this"
+    return (
+        f"{type(error).__name__} in {place}; please report this, with the lines that {TRACEBACK}=1 prints when it is"
+        " run again"
+    )
+
+
+def stack(error: BaseException) -> str:
+    """Return the places in the code through which an error came, without its text, which can quote a key."""
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import httpx
 
 from vsync_dagster.dict_api.budget import DOCUMENTED
-from vsync_dagster.dict_api.certificates import ending_soon
+from vsync_dagster.dict_api.certificates import check_dates, ending_soon
 from vsync_dagster.dict_api.cid_file import DownloadRule
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import DictRejectedError
@@ -49,9 +49,11 @@ def connect_dict(
 
     Raises:
         EnvironmentVariableError: a variable that concerns DICT is missing or malformed.
+        CertificateExpiredError: a certificate is out of its time; nothing was sent.
         PermanentError: the participant is not registered.
     """
     settings, longest_wait = variables.dict_settings, variables.budget_wait_seconds
+    check_dates(settings.certificates, now())
     _warn(settings, now())
     participant = database.retrying(lambda connection: participants.get(connection, ispb))
     requester = participant.via or participant.ispb

@@ -112,8 +112,8 @@ def test_an_error_that_nobody_foresaw_is_one_line_without_its_text(
 
     assert ended.value.code == 2
     assert re.fullmatch(
-        r"vsync: unexpected ValueError in stumble \(test_usage\.py, line \d+\); please report this "
-        r"\(see docs/messages\.md#unexpected\)\n",
+        r"vsync: unexpected ValueError in stumble \(test_usage\.py, line \d+\); please report this, with "
+        r"the lines that VSYNC_TRACEBACK=1 prints when it is run again \(see docs/messages\.md#unexpected\)\n",
         capsys.readouterr().err,
     )
 

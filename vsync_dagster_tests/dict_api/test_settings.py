@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from vsync_dagster.dict_api.certificates import ConfiguredCertificate, ending_soon
+from vsync_dagster.dict_api.certificates import CertificateExpiredError, ConfiguredCertificate, check_dates, ending_soon
 from vsync_dagster.dict_api.cid_file import DownloadRule
 from vsync_dagster.dict_api.errors import DictIdentityError, SignatureRefusedError
 from vsync_dagster.dict_api.exchange import http_client
@@ -256,7 +256,7 @@ def test_every_configured_certificate_tells_how_long_it_lasts() -> None:
 @pytest.mark.parametrize(("days", "soon"), [(30, False), (29.9, True), (0, True), (-1, True)])
 def test_a_certificate_is_to_be_renewed_within_thirty_days_of_its_end(days: float, soon: bool) -> None:
     now = datetime(2026, 1, 10, tzinfo=UTC)
-    certificate = ConfiguredCertificate("VSYNC_SIGNING_CERT_FILE", 1, now + timedelta(days=days))
+    certificate = ConfiguredCertificate("VSYNC_SIGNING_CERT_FILE", 1, now, now + timedelta(days=days))
 
     assert ending_soon([certificate], now) == ([certificate] if soon else [])
 
@@ -387,3 +387,19 @@ def test_a_server_that_does_not_accept_our_certificate_is_not_asked_again() -> N
         said = refused_connection(server, anonymous)
     assert "it does not accept ours" in said
     assert said.endswith("; look at VSYNC_DICT_CLIENT_CERT_FILE")
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "said"),
+    [(-10, 10, None), (-10, -1, "ended on 2026-11-23"), (1, 10, "begins on 2026-11-25")],
+)
+def test_a_certificate_out_of_its_time_is_refused_by_its_variable(begins: int, ends: int, said: str | None) -> None:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    days = [now + timedelta(days=number) for number in (begins, ends)]
+    ours = ConfiguredCertificate("VSYNC_DICT_CLIENT_CERT_FILE", 1, *days)
+    dicts = [ConfiguredCertificate("VSYNC_DICT_SIGNING_CERT_FILES", n, now, now + timedelta(days=n)) for n in (-1, 5)]
+    if said is None:
+        check_dates([ours, *dicts], now)
+        return
+    with pytest.raises(CertificateExpiredError, match=f"the certificate of VSYNC_DICT_CLIENT_CERT_FILE {said}"):
+        check_dates([ours, *dicts], now)

@@ -116,6 +116,7 @@ def test_no_connection_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         with all_connections_taken(server):
             failed = world.sync("FULL")
         assert failed.status == "FAILED"
+        assert "has no connection left" in str(failed.error_message)
         assert str(failed.error_message).endswith(" (see docs/messages.md#database-unavailable)")
         assert world.cids_here() == before
         assert_survived(world, world.sync())

@@ -90,7 +90,7 @@ def test_an_error_quotes_no_row(database: Database) -> None:
         ("do $$ begin raise sqlstate '40001'; end $$", DatabaseUnavailableError, "SQLSTATE 40001"),
         ("do $$ begin raise sqlstate '40P01'; end $$", DatabaseUnavailableError, "SQLSTATE 40P01"),
         ("do $$ begin raise sqlstate '25006'; end $$", DatabaseUnavailableError, "SQLSTATE 25006"),
-        ("do $$ begin raise sqlstate '42501'; end $$", DatabaseError, "grant this role"),
+        ("do $$ begin raise sqlstate '42501'; end $$", DatabaseError, "grant this login"),
         ("select 1 / 0", DatabaseError, "SQLSTATE 22012"),
         ("select pg_terminate_backend(pg_backend_pid())", DatabaseUnavailableError, "SQLSTATE 57P01"),
     ],
