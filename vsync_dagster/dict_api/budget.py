@@ -1,6 +1,6 @@
 """DICT's request budgets: one token bucket a policy and PSP, kept on this side so that no 429 is earned.
 
-Source: DICT API 2.6.1, "Limitação de requisições"; Manual Operacional do DICT, chapter 14. Every answer costs
+Source: DICT API 2.12.1, "Limitação de requisições"; Manual Operacional do DICT, chapter 14. Every answer costs
 one token, errors and 503 too; only a 500 is free.
 """
 

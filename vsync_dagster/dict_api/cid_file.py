@@ -1,6 +1,6 @@
 """CID set files: waiting for one, downloading it, and reading it. Nothing is believed before its hash is right.
 
-Source: DICT API 2.6.1, createCidSetFile: one CID a line, LF, in no order. The file is served by another host than the
+Source: DICT API 2.12.1, createCidSetFile: one CID a line, LF, in no order. The file is served by another host than the
 API.
 """
 

@@ -1,4 +1,4 @@
-"""DICT's reconciliation and policy operations (DICT API 2.6.1) for one participant, over HTTP."""
+"""DICT's reconciliation and policy operations (DICT API 2.12.1) for one participant, over HTTP."""
 
 from dataclasses import replace
 from datetime import datetime

@@ -1,6 +1,6 @@
 """Reading DICT's log of CID set events, page by page, and checking that it is whole.
 
-Source: DICT API 2.6.1, listCidSetEvents. A page's `SyncVerifierStart` is DICT's VSync *after* the page's first event,
+Source: DICT API 2.12.1, listCidSetEvents. A page's `SyncVerifierStart` is DICT's VSync *after* the page's first event,
 `SyncVerifierEnd` the one after its last. The filter by time is inclusive, so that a page begins with the events that
 have the same time as the last one of the page before, in no promised order.
 """

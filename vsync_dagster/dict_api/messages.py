@@ -1,4 +1,4 @@
-"""The messages of DICT's reconciliation and policy operations (DICT API 2.6.1), as dataclasses.
+"""The messages of DICT's reconciliation and policy operations (DICT API 2.12.1), as dataclasses.
 
 Field names are DICT's element names in snake case; `vsync_dagster.dict_api.xml` reads and writes them. CIDs
 and VSyncs are 32 bytes, times are in UTC, everything else that DICT calls a string stays one: unknown key types,

@@ -1,6 +1,6 @@
 """XML signatures: DICT's requests are signed with ours, and nothing of an answer is used before DICT's own holds.
 
-Source: DICT API 2.6.1, "Assinatura digital", and the client that Bacen publishes, whose shape is the only one written
+Source: DICT API 2.12.1, "Assinatura digital", and the client that Bacen publishes, whose shape is the only one written
 and the only one read: RSA and SHA-256 over the whole document, enveloped, the certificate named by issuer and serial.
 A signature's own KeyInfo chooses among the certificates that were trusted beforehand, and never brings a key along.
 """

@@ -1,6 +1,6 @@
 """The CID of an entry: 256 bits that stand for all nine of its attributes.
 
-Source: DICT API 2.6.1, section Reconciliation; Manual Operacional do DICT, chapter 9.
+Source: DICT API 2.12.1, section Reconciliation; Manual Operacional do DICT, chapter 9.
 """
 
 import hmac

@@ -1,6 +1,6 @@
 """Whose turn it is to be synced in full: everybody once a week, as far as DICT grants CID files.
 
-Source: DICT API 2.6.1, "Limitação de requisições": the bucket of CIDS_FILES_WRITE belongs to the direct participant,
+Source: DICT API 2.12.1, "Limitação de requisições": the bucket of CIDS_FILES_WRITE belongs to the direct participant,
 who shares it among all for whom it acts.
 """
 

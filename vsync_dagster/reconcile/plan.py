@@ -1,6 +1,6 @@
 """What DICT's budgets permit: how many tokens a sync needs, when it will have them, and when to go on with the rest.
 
-Source: DICT API 2.6.1, "Limitação de requisições": a bucket of tokens a policy, which refills steadily up to its size.
+Source: DICT API 2.12.1, "Limitação de requisições": a bucket of tokens a policy, which refills steadily up to its size.
 Buckets refill side by side, so that the slowest one tells when a sync ends; what the calls take by themselves is not
 counted.
 """

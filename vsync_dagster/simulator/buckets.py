@@ -1,4 +1,4 @@
-"""DICT's token buckets (API 2.6.1, "Limitação de requisições"), one for each participant and policy.
+"""DICT's token buckets (API 2.12.1, "Limitação de requisições"), one for each participant and policy.
 
 A bucket starts full. It is kept in whole units, so many a token that every millisecond gains a whole number of them:
 no rounding, whatever the steps in which time goes by.

@@ -1,6 +1,6 @@
 """What the simulated DICT holds: participants, entries and their CID sets, and how operations change them.
 
-The rules are DICT's (API 2.6.1, operations createEntry, updateEntry, deleteEntry, confirmClaim, completeClaim): an
+The rules are DICT's (API 2.12.1, createEntry, updateEntry, deleteEntry; API 2.6.1, confirmClaim, completeClaim): an
 update keeps the request id of the creation and is REMOVED and ADDED in the same millisecond; a claim takes the CID
 from the donor when it is confirmed and gives one to the claimer when it is completed. Attributes are taken as they
 come, valid or not: what a real DICT would refuse is sometimes just what a test wants it to hold.

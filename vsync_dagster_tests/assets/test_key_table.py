@@ -7,11 +7,14 @@ import pytest
 
 from vsync_dagster.local_db import review, roles
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.key_table.attach import attach
+from vsync_dagster.local_db.key_table.mapping import parse
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.reconcile.cid import EntryAttributes, compute_cid
 from vsync_dagster.simulator.drift import drift
+from vsync_dagster.simulator.population import generate, lettered
 from vsync_dagster_tests.logins import login_with
-from vsync_dagster_tests.their_table import BLOCKED, attach_theirs
+from vsync_dagster_tests.their_table import BLOCKED, MAPPING, attach_theirs
 from vsync_dagster_tests.world import ISPB, World, running_world
 
 _THEIRS = """
@@ -135,3 +138,27 @@ def test_a_table_that_was_replaced_is_not_synced(world: World) -> None:
     report = world.sync()
 
     assert (report.status, "`vsync key-table attach` it again" in (report.error_message or "")) == ("FAILED", True)
+
+
+def test_a_table_of_a_participant_with_letters_is_repaired_in_place(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The type OTHR has no word in their enum: that account cannot be held there, and the others can."""
+    attach_theirs(database, MAPPING.replace(ISPB, "abCD1234"))
+    with running_world(database, tmp_path, monkeypatch, ispb="abCD1234") as world:
+        for entry in lettered(generate("abCD1234", 10, 1)):
+            world.directory.create_entry(entry)
+        world.settle()
+
+        report = world.sync("FULL")
+
+        assert (report.participant_ispb, report.entries_created, report.fixes_failed) == ("abCD1234", 8, 2)
+        assert world.sql("select count(*) from entries where participant_ispb = 'abCD1234'") == [(8,)]
+        assert world.cids_here() < world.cids_at_dict()
+        world.sql("alter type core.account_kind add value 'OUTRA'")
+        with database.connect() as connection:
+            attach(connection, parse(MAPPING.replace(ISPB, "abCD1234").replace("SVGS =", 'OTHR = "OUTRA"\nSVGS =')))
+        again = world.sync("FULL")
+
+        assert (again.status, again.entries_created, again.verified) == ("COMPLETED", 2, True)
+        assert world.cids_here() == world.cids_at_dict()

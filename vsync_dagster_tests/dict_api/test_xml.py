@@ -1,12 +1,15 @@
 """Dataclasses to XML and back."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Literal
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 
 from vsync_dagster.dict_api.xml import (
     MAX_DOCUMENT_BYTES,
@@ -173,3 +176,22 @@ def test_a_document_that_is_no_plain_small_xml_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedMessageError) as error:
         parse_document(body)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("encoding", ["UTF-8", "ISO-8859-1"])
+def test_accents_are_read_as_they_were_written(form: Literal["NFC", "NFD"], encoding: str) -> None:
+    """Each code point enters a CID, so none may be composed, decomposed or guessed."""
+    name = unicodedata.normalize(form, "João Ávila")
+    element = etree.Element("Part")
+    etree.SubElement(element, "Name").text = name
+    document = etree.tostring(element, xml_declaration=True, encoding=encoding)
+
+    assert from_xml(Part, parse_document(document)).name == name
+    assert from_xml(Part, parse_document(serialize(to_xml(Part(name))))).name == name
+
+
+def test_latin_1_that_says_it_is_utf_8_is_no_message() -> None:
+    document = "<?xml version='1.0' encoding='UTF-8'?><Part><Name>João</Name></Part>".encode("latin-1")
+    with pytest.raises(MalformedMessageError, match="not well-formed"):
+        parse_document(document)

@@ -12,6 +12,11 @@ def test_only_what_differs_is_said() -> None:
     assert (mapping.constants, mapping.words, mapping.time_zone) == ({}, {}, None)
 
 
+def test_the_constant_ispb_may_hold_letters_and_keeps_their_case() -> None:
+    mapping = parse('table = "k"\n[constants]\nparticipant_ispb = "abCD1234"')
+    assert mapping.constants == {"participant_ispb": "abCD1234"}
+
+
 def test_words_are_one_or_several_and_written_as_postgresql_writes_them() -> None:
     words = parse('table = "k"\n[words.status]\nACTIVE = [true, "x"]\nDELETED = false\nPENDING = 0').words["status"]
     assert words == {"ACTIVE": ("true", "x"), "DELETED": ("false",), "PENDING": ("0",)}

@@ -3,17 +3,20 @@ from dataclasses import replace
 from itertools import chain
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from vsync_dagster.local_db import calls, chains, reports, review
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.errors import DatabaseError
+from vsync_dagster.local_db.key_table.attach import detach
 from vsync_dagster.local_db.migrate import Migration, migrate, migrations
 from vsync_dagster.local_db.review import ReviewItem
 from vsync_dagster.reconcile.errors import PermanentError
 from vsync_dagster_tests.local_db.parts import ISPB, insert, make_entry, rows, value
 from vsync_dagster_tests.local_db.test_calls import CALL
 from vsync_dagster_tests.local_db.test_reports import REPORT
+from vsync_dagster_tests.their_table import attach_theirs
 
 TABLES = {
     "alert_deliveries",
@@ -161,3 +164,32 @@ def test_the_last_true_ok_is_taken_from_what_an_older_version_knew(
         found = dict(rows(conn, "select key_type, true_ok_at from sync_state"))
         verified = value(conn, "select verified_at from sync_state where key_type = 'PHONE'")
     assert found == {"CPF": None, "EVP": REPORT.sync_timestamp, "PHONE": verified, "EMAIL": None}
+
+
+def _migrate_up_to(name: str, monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    older = [migration for migration in migrations() if migration.name < name]
+    with monkeypatch.context() as patch:
+        patch.setattr("vsync_dagster.local_db.migrate.migrations", lambda: older)
+        migrate(database)
+
+
+@pytest.mark.parametrize("attached", [False, True])
+def test_letters_are_taken_by_a_database_of_an_older_version_also_while_a_key_table_is_attached(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch, attached: bool
+) -> None:
+    [name] = [migration.name for migration in migrations() if migration.name.endswith("letters_in_ispbs")]
+    _migrate_up_to(name, monkeypatch, empty_database)
+    with pytest.raises(DatabaseError, match="entries_participant_ispb_check"), empty_database.connect() as conn:
+        insert(conn, replace(make_entry(1), participant="abCD1234"))
+    if attached:
+        attach_theirs(empty_database)
+
+    migrate(empty_database)
+
+    with empty_database.connect() as conn:
+        if attached:
+            detach(conn)
+        insert(conn, replace(make_entry(1), participant="abCD1234"))
+        assert value(conn, "select participant_ispb::text from entries") == "abCD1234"
+        with pytest.raises(psycopg.errors.CheckViolation), conn.transaction():
+            insert(conn, replace(make_entry(2), participant="abCD-123"))

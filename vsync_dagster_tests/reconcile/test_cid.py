@@ -1,4 +1,4 @@
-"""CIDs, by the official vector and by what must and must not change them (DICT API 2.6.1, Reconciliation)."""
+"""CIDs, by the official vector and by what must and must not change them (DICT API 2.12.1, Reconciliation)."""
 
 import dataclasses
 import hashlib
@@ -89,6 +89,20 @@ def test_an_ampersand_is_not_escaped() -> None:
 
     assert changed(owner_name="João & Maria") == expected
     assert changed(owner_name="João &amp; Maria") != expected
+
+
+def test_the_text_is_hashed_as_utf_8() -> None:
+    """A participant that hashes Latin-1 bytes has a wrong CID for each name with an accent, and for no other."""
+    for name, same in (("João Silva", False), ("Joao Silva", True)):
+        changed_attributes = dataclasses.replace(OFFICIAL, owner_name=name)
+        latin = hmac.new(OFFICIAL_REQUEST.bytes, changed_attributes.text().encode("latin-1"), hashlib.sha256).digest()
+        assert (compute_cid(changed_attributes, OFFICIAL_REQUEST) == latin) is same
+
+
+def test_the_case_of_letters_counts() -> None:
+    """In the participant, the account and a CNPJ, which may hold letters (API 2.12.1)."""
+    for attribute in ("participant", "account_number", "key", "owner_tax_id"):
+        assert changed(**{attribute: "ABCD1234"}) != changed(**{attribute: "abcd1234"})
 
 
 def test_the_hmac_is_keyed_by_the_sixteen_bytes_in_network_order() -> None:

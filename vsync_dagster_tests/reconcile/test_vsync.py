@@ -1,4 +1,4 @@
-"""VSyncs, by the official vector and by the laws of XOR (DICT API 2.6.1, Reconciliation)."""
+"""VSyncs, by the official vector and by the laws of XOR (DICT API 2.12.1, Reconciliation)."""
 
 from hypothesis import given
 from hypothesis import strategies as st
