@@ -52,10 +52,8 @@ def approve(visit: Visit) -> Response:
 
 
 def show_key(visit: Visit) -> Response:
-    """Show an item with its key, which the trail then tells. Not kept anywhere: the next page is masked again."""
-    with visit.connect() as conn:
-        key = review.show_key(conn, _item_id(visit))
-    return _page(visit, key=key)
+    """Show an item with its key, after the trail says so. Not kept anywhere: the next page is masked again."""
+    return _page(visit, key=review.show_key(visit.connect, _item_id(visit)))
 
 
 def chosen_decision(visit: Visit) -> Decision:

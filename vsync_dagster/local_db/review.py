@@ -1,6 +1,7 @@
 """The manual review queue: keys that we hold and DICT does not. Nothing is deleted; a person decides."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -243,12 +244,18 @@ def closed_items(
     return [ClosedItem(*row) for row in conn.execute(_CLOSED, chosen)]
 
 
-def show_key(conn: Connection, item_id: UUID) -> str | None:
-    """Return an item's key, unmasked, and tell so in its trail; None if there is no such item.
+def show_key(connect: Callable[[], AbstractContextManager[Connection]], item_id: UUID) -> str | None:
+    """Return an item's key, unmasked, once the step that says so is committed; None if there is no such item.
 
+    `connect` opens a connection, and commits on leaving: the step and the key take a transaction each.
     Personal data: for the eyes of whoever asked, and for nothing else.
     """
-    row = conn.execute("select review_show_key(%s)", [item_id]).fetchone()
+    with connect() as conn:
+        row = conn.execute("select review_log_key_shown(%s)", [item_id]).fetchone()
+    if not (row and row[0]):
+        return None
+    with connect() as conn:
+        row = conn.execute("select review_show_key(%s)", [item_id]).fetchone()
     return row[0] if row else None
 
 

@@ -58,7 +58,7 @@ revoke all on
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring;
 revoke all on function
     review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text),
-    review_show_key(uuid), run_evidence(text), run_evidence(text, bigint), review_item_digest(uuid),
+    review_log_key_shown(uuid), review_show_key(uuid), run_evidence(text), run_evidence(text, bigint), review_item_digest(uuid),
     delete_due_reports(int), delete_due_steps(int), delete_due_items(int), delete_due_calls(int),
     delete_expired_lookups(int), delete_published_events(int, interval),
     delete_resolved_alerts(int, interval), retention_due(interval, interval)
@@ -113,8 +113,8 @@ to vsync_compliance;
 grant execute on function
     review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text)
 to vsync_compliance;
--- The only road to a key, and the trail tells who took it.
-grant execute on function review_show_key(uuid) to vsync_compliance;
+-- The only way to a key: first the step in the trail that names the login, then, in another transaction, the key.
+grant execute on function review_log_key_shown(uuid), review_show_key(uuid) to vsync_compliance;
 
 
 -- vsync_auditor: reads what was done and how it was proved, and no key.

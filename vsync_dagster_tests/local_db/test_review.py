@@ -1,13 +1,15 @@
 from dataclasses import replace
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from vsync_dagster.local_db import chains, decisions, fixes, review
-from vsync_dagster.local_db.database import Connection
+from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.fixes import FixResult
 from vsync_dagster.local_db.review import ReviewItem, UnderReview
 from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, RUN, insert, make_entry, rows, value
+from vsync_dagster_tests.logins import login_with
 
 EVIDENCE = {"removed_at": "2026-01-02T03:04:05.678Z", "second_look": "NotFound"}
 
@@ -146,12 +148,52 @@ def test_masked_keys(conn: Connection, key_type: str, key: str, masked: str) -> 
     assert value(conn, "select mask_key(%s, %s)", [key_type, key]) == masked
 
 
-def test_whoever_sees_a_key_is_told_of_in_the_trail(conn: Connection) -> None:
+def test_whoever_sees_a_key_is_named_in_the_trail(conn: Connection, database: Database) -> None:
     review.queue(conn, RUN, ISPB, [item(conn, 1)])
+    conn.commit()
     [found] = review.open_items(conn)
-    assert review.show_key(conn, found.id) == make_entry(1).key
+    assert review.show_key(database.connect, found.id) == make_entry(1).key
     seen = decisions.trail(conn, found.id)[-1]
     assert (seen.step, seen.reason, seen.done_by) == ("KEY_SHOWN", None, value(conn, "select session_user"))
-    assert review.show_key(conn, UUID(int=1)) is None
+    assert review.show_key(database.connect, UUID(int=1)) is None
     conn.commit()
     assert list(chains.verify(conn)) == []
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "select review_show_key(%(item)s)",
+        "select review_log_key_shown(%(item)s); select review_show_key(%(item)s)",
+        "savepoint s; select review_log_key_shown(%(item)s); release s; select review_show_key(%(item)s)",
+        "savepoint s; select review_log_key_shown(%(item)s); rollback to s; select review_show_key(%(item)s)",
+        "with step as (select review_log_key_shown(%(item)s)) select review_show_key(%(item)s) from step",
+    ],
+    ids=["without a step", "same transaction", "savepoint", "savepoint rolled back", "one statement"],
+)
+def test_no_key_is_shown_before_its_step_is_committed(conn: Connection, database: Database, attack: str) -> None:
+    review.queue(conn, RUN, ISPB, [item(conn, 1)])
+    conn.commit()
+    [found] = review.open_items(conn)
+    with login_with(database, "vsync_compliance") as login, login.open() as theirs:
+        with pytest.raises(psycopg.errors.RestrictViolation, match="commit"):
+            psycopg.ClientCursor(theirs).execute(attack.encode(), {"item": found.id})
+        theirs.rollback()
+        assert [step.step for step in decisions.trail(conn, found.id)] == ["PUT_UP"]
+
+
+def test_a_step_of_another_login_or_of_long_ago_shows_no_key(conn: Connection, database: Database) -> None:
+    review.queue(conn, RUN, ISPB, [item(conn, 1)])
+    conn.commit()
+    [found] = review.open_items(conn)
+    conn.execute("select review_log_key_shown(%s)", [found.id])
+    conn.commit()
+    with login_with(database, "vsync_compliance") as login, login.open() as theirs:
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            theirs.execute("select review_show_key(%s)", [found.id])
+        theirs.rollback()
+    conn.execute("alter table review_trail disable trigger all")
+    conn.execute("update review_trail set done_at = done_at - interval '2 minutes'")
+    conn.commit()
+    with pytest.raises(psycopg.errors.RestrictViolation):
+        conn.execute("select review_show_key(%s)", [found.id])
