@@ -51,14 +51,16 @@ def cli() -> None:
       VSYNC_LEASE_WAIT_SECONDS       how long a run waits for another of its participant, default 3600
 
     \b
-      VSYNC_DICT_URL                 DICT's API, such as https://host:16522/api/v2/
+      VSYNC_DICT_ENVIRONMENT         production or homologation: where DICT and its CID files are
+      VSYNC_DICT_URL                 instead of it: DICT's API, such as https://host:16522/api/v2/
+      VSYNC_DICT_KEYS_CHECK_URL      instead of it: the host of keys/check
       VSYNC_DICT_CLIENT_CERT_FILE    our certificate for connections, its key in VSYNC_DICT_CLIENT_KEY_FILE,
                                      that key's password, if any, in VSYNC_DICT_CLIENT_KEY_PASSWORD
       VSYNC_SIGNING_CERT_FILE        our certificate for signatures, its key in VSYNC_SIGNING_KEY_FILE,
                                      that key's password, if any, in VSYNC_SIGNING_KEY_PASSWORD
       VSYNC_DICT_CA_FILE             the authorities that DICT's servers are certified by
       VSYNC_DICT_SIGNING_CERT_FILES  the certificates that DICT signs with, parted by commas
-      VSYNC_DICT_DOWNLOAD_HOSTS      where CID files may come from; default the host of VSYNC_DICT_URL
+      VSYNC_DICT_DOWNLOAD_HOSTS      where CID files may come from; default the environment's
       VSYNC_DICT_DOWNLOAD_BASE       the host that CID file URLs are rewritten to
       VSYNC_DICT_INSECURE            1 to verify nothing, for a DICT on this machine
 

@@ -6,10 +6,12 @@ API.
 
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import httpx
 import numpy as np
@@ -29,6 +31,8 @@ _log = logging.getLogger(__name__)
 _LINE_BYTES = 2 * CID_BYTES + 1
 _BLOCK_LINES = 4_096
 _FIRST_POLL, _LONGEST_POLL = 2.0, 30.0
+DEFAULT_PORTS = {"https": 443, "http": 80}
+_MAX_DECODINGS = 3
 _LOST_STATUSES = (404, 410)
 _ONES, _LOW_BITS, _EVERY_OTHER = np.array([0x0101010101010101, 0x0F0F0F0F0F0F0F0F, 0x00FF00FF00FF00FF], np.uint64)
 
@@ -40,9 +44,10 @@ class DownloadRule:
     """Where CID files may come from: what is asked there is shown our certificate, and its answer is not signed.
 
     Attributes:
-        hosts: the hosts, in lower case (`VSYNC_DICT_DOWNLOAD_HOSTS`).
+        hosts: the hosts, in lower case, each as `host:port`, or as `host` for any of its ports
+            (`VSYNC_DICT_DOWNLOAD_HOSTS`).
         base: scheme, host and path prefix to put in place of those of a file's URL (`VSYNC_DICT_DOWNLOAD_BASE`).
-        plain_http: whether http will do.
+        plain_http: whether http is permitted.
     """
 
     hosts: frozenset[str]
@@ -50,7 +55,7 @@ class DownloadRule:
     plain_http: bool = False
 
     def place(self, url: str) -> httpx.URL:
-        """Return where to download the file that DICT says is at `url`.
+        """Return where to download the file that DICT says is at `url`; path and query are sent as DICT wrote them.
 
         Raises:
             CidFileError: it is no URL.
@@ -58,20 +63,43 @@ class DownloadRule:
         """
         try:
             there, base = httpx.URL(url), httpx.URL(self.base or "")
-        except httpx.InvalidURL:
+            target = _target(url)
+        except (httpx.InvalidURL, ValueError):
             raise CidFileError("the URL of DICT's CID file is malformed; try again later") from None
         if there.userinfo:
             # Whoever writes the URL would choose a header of our request.
             raise CidFilePlaceError("the URL of DICT's CID file names a user; it is not downloaded")
+        if _leaves_its_folder(target):
+            # A server that resolves the dots would serve something outside the base, or another participant's file.
+            raise CidFilePlaceError("the URL of DICT's CID file has '..' in its path; it is not downloaded")
         if self.base:
             there = base.copy_with(raw_path=base.raw_path.rstrip(b"/") + there.raw_path)
         if there.scheme != "https" and not (self.plain_http and there.scheme == "http"):
             raise CidFilePlaceError("DICT's CID file is not at an https URL; it is not downloaded")
-        if there.host not in self.hosts:
+        port = there.port or DEFAULT_PORTS[there.scheme]
+        if not {there.host, f"{there.host}:{port}"} & self.hosts:
             raise CidFilePlaceError(
-                f"DICT's CID file is at {there.host!r}, which is not one of VSYNC_DICT_DOWNLOAD_HOSTS"
+                f"DICT's CID file is at port {port} of {there.host!r}, which is not one of VSYNC_DICT_DOWNLOAD_HOSTS"
             )
+        if not there.raw_path.endswith(target):
+            # httpx would encode what is not a URL's character: another name than DICT's.
+            raise CidFileError("the URL of DICT's CID file is malformed; try again later")
         return there
+
+
+def _target(url: str) -> bytes:
+    """Return the path and query of a URL as they are written."""
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.path or '/'}{query}".encode()
+
+
+def _leaves_its_folder(target: bytes) -> bool:
+    path = target.partition(b"?")[0]
+    # Encoded twice, too: something on the way may decode once, and the server again.
+    for _ in range(_MAX_DECODINGS):
+        path = unquote_to_bytes(path)
+    return any(segment in (b".", b"..") for segment in re.split(rb"[/\\]", path))
 
 
 def wait_for_file(

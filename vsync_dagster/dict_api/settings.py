@@ -23,18 +23,51 @@ from vsync_dagster.dict_api.certificates import (
     read_key_pair,
     rsa_key,
 )
-from vsync_dagster.dict_api.cid_file import DownloadRule
+from vsync_dagster.dict_api.cid_file import DEFAULT_PORTS, DownloadRule
 from vsync_dagster.dict_api.signatures import Signer, Verifier
 from vsync_dagster.reconcile.errors import EnvironmentVariableError
 
 INSECURE = "VSYNC_DICT_INSECURE"
+ENVIRONMENT = "VSYNC_DICT_ENVIRONMENT"
 _URL, _URL_EXAMPLE = "VSYNC_DICT_URL", "https://host:16522/api/v2/"
+_KEYS_CHECK, _KEYS_CHECK_EXAMPLE = "VSYNC_DICT_KEYS_CHECK_URL", "https://host:16532/api-np/v2/"
 _BASE, _BASE_EXAMPLE = "VSYNC_DICT_DOWNLOAD_BASE", "https://gateway/arq/"
 _HOSTS = "VSYNC_DICT_DOWNLOAD_HOSTS"
-_HOST = re.compile(r"[a-z0-9.-]+")
+_HOST = re.compile(r"[a-z0-9.-]+(:[1-9][0-9]{0,4})?")
 _CA = "VSYNC_DICT_CA_FILE"
 _CLIENT, _SIGNING = "VSYNC_DICT_CLIENT", "VSYNC_SIGNING"
 _TRUSTED = "VSYNC_DICT_SIGNING_CERT_FILES"
+
+
+@dataclass(frozen=True, slots=True)
+class DictEnvironment:
+    """Where one of the central bank's two DICTs is.
+
+    Attributes:
+        url: the API's base URL.
+        keys_check_url: the base URL of checkKeys, which has a host and a port of its own.
+        file_host: host and port that CID files are downloaded from.
+    """
+
+    url: str
+    keys_check_url: str
+    file_host: str
+
+
+# URLs: API 2.12.1, `servers` of the API and of checkKeys. The file hosts stand in no document; the central bank's staff
+# named them, and a file's URL names its host each time.
+ENVIRONMENTS = {
+    "production": DictEnvironment(
+        "https://dict.pi.rsfn.net.br:16422/api/v2/",
+        "https://dict-np.pi.rsfn.net.br:16432/api-np/v2/",
+        "arq.pi.rsfn.net.br:1130",
+    ),
+    "homologation": DictEnvironment(
+        "https://dict-h.pi.rsfn.net.br:16522/api/v2/",
+        "https://dict-np-h.pi.rsfn.net.br:16532/api-np/v2/",
+        "arq-h.pi.rsfn.net.br:1130",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -43,6 +76,7 @@ class DictSettings:
 
     Attributes:
         url: the API's base URL, ending in a slash.
+        keys_check_url: the base URL of checkKeys, ending in a slash; None where no variable says it.
         ssl_context: TLS 1.2 or newer, with our certificate; None for the defaults, if insecure.
         sign: signs a request document.
         verify: refuses an answer that is not DICT's, by raising.
@@ -52,6 +86,7 @@ class DictSettings:
     """
 
     url: str
+    keys_check_url: str | None
     ssl_context: ssl.SSLContext | None
     sign: Callable[[etree._Element], etree._Element]
     verify: Callable[[etree._Element], None]
@@ -68,17 +103,20 @@ def read_dict_settings(variables: Mapping[str, str]) -> DictSettings:
             belong together; the text names the variable.
     """
     insecure = _is_insecure(variables)
-    url = _parsed(variables, _URL, _URL_EXAMPLE, insecure)
-    downloads = _downloads(variables, url, insecure)
-    base_url = url.geturl().rstrip("/") + "/"
+    environment = _environment(variables)
+    url = _api_url(variables, environment, insecure)
+    keys_check_url = _keys_check_url(variables, environment, insecure)
+    downloads = _downloads(variables, url, environment, insecure)
+    base_url = _ending_in_slash(url)
     if insecure:
-        return DictSettings(base_url, None, _unsigned, _unverified, downloads, (), insecure=True)
+        return DictSettings(base_url, keys_check_url, None, _unsigned, _unverified, downloads, (), insecure=True)
     client = read_key_pair(variables, _CLIENT, "the certificate that is registered at DICT for connections")
     authorities = read_certificates(variables, _CA, "the authorities that DICT's servers are certified by")
     signing = read_key_pair(variables, _SIGNING, "the certificate that is registered at DICT for signatures")
     trusted = read_certificates(variables, _TRUSTED, "the certificates that DICT signs with, parted by commas")
     return DictSettings(
         url=base_url,
+        keys_check_url=keys_check_url,
         ssl_context=_tls(client, variables[_CA]),
         sign=Signer(signing.certificate, rsa_key(signing, _SIGNING)),
         verify=Verifier(trusted),
@@ -115,11 +153,38 @@ def _is_insecure(variables: Mapping[str, str]) -> bool:
     return value == "1"
 
 
-def _parsed(variables: Mapping[str, str], name: str, example: str, insecure: bool) -> SplitResult:
+def _environment(variables: Mapping[str, str]) -> DictEnvironment | None:
+    value = variables.get(ENVIRONMENT, "").strip()
+    if value and value not in ENVIRONMENTS:
+        raise EnvironmentVariableError(f"{ENVIRONMENT} is malformed; it is {' or '.join(ENVIRONMENTS)}")
+    return ENVIRONMENTS.get(value)
+
+
+def _api_url(variables: Mapping[str, str], environment: DictEnvironment | None, insecure: bool) -> SplitResult:
+    value = variables.get(_URL, "").strip()
+    if value:
+        return _parsed(_URL, value, _URL_EXAMPLE, insecure)
+    if environment is None:
+        raise EnvironmentVariableError(
+            f"{_URL} is not set; set it, for example, to {_URL_EXAMPLE}, or set {ENVIRONMENT} to"
+            f" {' or '.join(ENVIRONMENTS)}"
+        )
+    return _parsed(ENVIRONMENT, environment.url, _URL_EXAMPLE, insecure)
+
+
+def _keys_check_url(variables: Mapping[str, str], environment: DictEnvironment | None, insecure: bool) -> str | None:
+    value = variables.get(_KEYS_CHECK, "").strip()
+    if value:
+        return _ending_in_slash(_parsed(_KEYS_CHECK, value, _KEYS_CHECK_EXAMPLE, insecure))
+    return environment and environment.keys_check_url
+
+
+def _ending_in_slash(url: SplitResult) -> str:
+    return url.geturl().rstrip("/") + "/"
+
+
+def _parsed(name: str, value: str, example: str, insecure: bool) -> SplitResult:
     """Return a variable's URL: https, or if insecure anything on this machine. It is not quoted: it can be secret."""
-    value = variables.get(name, "").strip()
-    if not value:
-        raise EnvironmentVariableError(f"{name} is not set; set it, for example, to {example}")
     try:
         url = urlsplit(value)
         host, _ = url.hostname, url.port
@@ -141,17 +206,35 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _downloads(variables: Mapping[str, str], url: SplitResult, insecure: bool) -> DownloadRule:
-    base = _parsed(variables, _BASE, _BASE_EXAMPLE, insecure) if variables.get(_BASE) else None
+def _downloads(
+    variables: Mapping[str, str], url: SplitResult, environment: DictEnvironment | None, insecure: bool
+) -> DownloadRule:
+    """Return where CID files may come from.
+
+    By default: the base, if one is set; the environment's file host and port; else the host of `VSYNC_DICT_URL`, on any
+    port, since nothing says which one its files have.
+    """
+    base_value = variables.get(_BASE, "").strip()
+    base = _parsed(_BASE, base_value, _BASE_EXAMPLE, insecure) if base_value else None
     given = {host.strip().lower() for host in variables.get(_HOSTS, "").split(",")} - {""}
     if not all(_HOST.fullmatch(host) for host in given):
-        raise EnvironmentVariableError(f"{_HOSTS} is malformed; it is host names parted by commas, without ports")
-    default = base or url
+        raise EnvironmentVariableError(
+            f"{_HOSTS} is malformed; it is host names separated by commas, each with or without a port, such as"
+            f" {ENVIRONMENTS['homologation'].file_host}"
+        )
+    if insecure and not all(_is_loopback(host.partition(":")[0]) for host in given):
+        raise EnvironmentVariableError(f"{INSECURE} is for a DICT on this machine only, and {_HOSTS} is elsewhere")
     return DownloadRule(
-        hosts=frozenset(given or {str(default.hostname)}),
+        hosts=frozenset(given or {_default_file_host(base, url, environment)}),
         base=base.geturl() if base else None,
         plain_http=insecure,
     )
+
+
+def _default_file_host(base: SplitResult | None, url: SplitResult, environment: DictEnvironment | None) -> str:
+    if base:
+        return f"{base.hostname}:{base.port or DEFAULT_PORTS[base.scheme]}"
+    return environment.file_host if environment else str(url.hostname)
 
 
 def _tls(client: KeyPair, ca_files: str) -> ssl.SSLContext:

@@ -109,8 +109,9 @@ def test_everybody_waits_for_a_service_that_there_is() -> None:
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_environment_names_all_that_a_sync_needs(name: str) -> None:
     variables = read_environment(name)
-    needed = {"VSYNC_DATABASE_URL", "VSYNC_ENCRYPTION_KEYS", "VSYNC_DICT_URL", *certificates().variables("99990001")}
+    needed = {"VSYNC_DATABASE_URL", "VSYNC_ENCRYPTION_KEYS", *certificates().variables("99990001")}
     assert needed <= set(variables)
+    assert {"VSYNC_DICT_URL", "VSYNC_DICT_ENVIRONMENT"} & set(variables), "where DICT is"
     assert Environment(variables).database_url
     assert Environment(variables).pulsar_url
 
@@ -154,7 +155,7 @@ def test_kubernetes_metrics_read_with_a_login_of_their_own_and_know_the_certific
     assert secrets_of(metrics[0]) == ["vsync-metrics"]
     told = {each["name"]: each["value"] for each in metrics[0]["env"]}
     assert told == {name: value for name, value in deployment["env"].items() if name in told}
-    assert {*certificates().variables("99990001"), "VSYNC_DICT_URL"} <= set(told)
+    assert {*certificates().variables("99990001"), "VSYNC_DICT_ENVIRONMENT"} <= set(told)
     [pod] = [each["template"]["spec"] for each in values_of(MANIFESTS, "spec") if "replicas" in each]
     assert pod["volumes"] == deployment["volumes"]
     assert metrics[0]["volumeMounts"] == deployment["volumeMounts"]

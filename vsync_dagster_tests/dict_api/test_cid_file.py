@@ -222,15 +222,31 @@ def test_a_file_without_url_size_or_hash_is_not_believed(
     assert server.received == []
 
 
-def test_a_url_that_is_none_is_refused(server: ScriptedServer, line: Line, target: Path) -> None:
+@pytest.mark.parametrize("url", ["http://host:x/", "http://127.0.0.1/a b", "http://127.0.0.1/ã", "http://[::1/"])
+def test_a_url_that_is_none_is_refused(server: ScriptedServer, line: Line, target: Path, url: str) -> None:
     with pytest.raises(CidFileError, match="URL of DICT's CID file is malformed"):
-        fetch(line, described(server, url="http://host:x/"), target)
+        fetch(line, described(server, url=url), target)
 
 
-RULE = DownloadRule(frozenset({"dict.example", "files.example"}))
+@pytest.mark.parametrize("url", ["https://dict.example/%2e%2e/admin", "https://dict.example/a/%2e%2e/%2e%2e/admin"])
+def test_a_url_does_not_lead_out_of_the_download_base(url: str) -> None:
+    rule = DownloadRule(frozenset({"gateway.example"}), "https://gateway.example/arq/")
+    with pytest.raises(CidFilePlaceError, match="in its path"):
+        rule.place(url)
 
 
-@pytest.mark.parametrize("url", ["https://dict.example:16522/a", "https://FILES.example/a?b=c"])
+RULE = DownloadRule(frozenset({"dict.example", "files.example", "ports.example:1130"}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://dict.example:16522/a",
+        "https://FILES.example/a?b=c",
+        "https://ports.example:1130/api/v1/download/1/cidsetfile/1_CPF_7_2026-01-10T10:00:00.123Z.txt",
+        "https://dict.example/a..b/%2Fc%3a?d=..%2F..",
+    ],
+)
 def test_a_file_may_be_at_any_of_the_permitted_hosts(url: str) -> None:
     assert str(RULE.place(url)) == url.replace("FILES", "files")
 
@@ -250,6 +266,14 @@ def test_a_file_may_be_at_any_of_the_permitted_hosts(url: str) -> None:
         ("https:///a", "not one of"),
         ("https://user:password@dict.example/a", "names a user"),
         ("https://evil.example\\@dict.example/a", "names a user"),
+        ("https://ports.example:1131/a", "at port 1131 of 'ports.example', which is not one of"),
+        ("https://ports.example/a", "at port 443 of 'ports.example', which is not one of"),
+        ("https://dict.example/arq/%2e%2e/admin", "'..' in its path"),
+        ("https://dict.example/arq/%2E./admin", "'..' in its path"),
+        ("https://dict.example/arq/..%2Fadmin", "'..' in its path"),
+        ("https://dict.example/arq/%252e%252e/admin", "'..' in its path"),
+        ("https://dict.example/arq/..%5Cadmin", "'..' in its path"),
+        ("https://dict.example/arq/../admin", "'..' in its path"),
     ],
 )
 def test_nothing_is_asked_for_elsewhere(line: Line, target: Path, url: str, why: str) -> None:

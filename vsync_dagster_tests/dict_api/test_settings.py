@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from vsync_dagster.dict_api.certificates import CertificateExpiredError, ConfiguredCertificate, check_dates, ending_soon
 from vsync_dagster.dict_api.cid_file import DownloadRule
-from vsync_dagster.dict_api.errors import DictIdentityError, SignatureRefusedError
+from vsync_dagster.dict_api.errors import CidFilePlaceError, DictIdentityError, SignatureRefusedError
 from vsync_dagster.dict_api.exchange import http_client
 from vsync_dagster.dict_api.messages import Problem
 from vsync_dagster.dict_api.settings import certificate_days_left, read_dict_settings
@@ -186,7 +186,10 @@ def test_dicts_signing_certificates_rotate(tmp_path: Path) -> None:
         ("VSYNC_DICT_DOWNLOAD_BASE", "http://geheim/", "VSYNC_DICT_DOWNLOAD_BASE must be https"),
         ("VSYNC_DICT_DOWNLOAD_BASE", "geheim", "VSYNC_DICT_DOWNLOAD_BASE is malformed"),
         ("VSYNC_DICT_DOWNLOAD_HOSTS", "https://geheim/", "VSYNC_DICT_DOWNLOAD_HOSTS is malformed"),
-        ("VSYNC_DICT_DOWNLOAD_HOSTS", "geheim:80", "VSYNC_DICT_DOWNLOAD_HOSTS is malformed"),
+        ("VSYNC_DICT_DOWNLOAD_HOSTS", "geheim:", "VSYNC_DICT_DOWNLOAD_HOSTS is malformed"),
+        ("VSYNC_DICT_DOWNLOAD_HOSTS", "geheim:0x50", "VSYNC_DICT_DOWNLOAD_HOSTS is malformed"),
+        ("VSYNC_DICT_ENVIRONMENT", "geheim", "VSYNC_DICT_ENVIRONMENT is malformed; it is production or homologation"),
+        ("VSYNC_DICT_KEYS_CHECK_URL", "geheim", "VSYNC_DICT_KEYS_CHECK_URL is malformed"),
         ("VSYNC_DICT_INSECURE", "geheim", "VSYNC_DICT_INSECURE is malformed"),
     ],
 )
@@ -198,7 +201,9 @@ def test_a_malformed_variable_is_named_without_its_value(name: str, value: str, 
     ("hosts", "base", "allowed"),
     [
         (None, None, {"dict.example"}),
-        (None, "https://gateway.example/arq", {"gateway.example"}),
+        (None, "https://gateway.example/arq", {"gateway.example:443"}),
+        (None, "https://gateway.example:8443/", {"gateway.example:8443"}),
+        ("files.example:1130", None, {"files.example:1130"}),
         ("Files.example, dict.example,", None, {"files.example", "dict.example"}),
         ("files.example", "https://gateway.example/arq", {"files.example"}),
     ],
@@ -209,6 +214,59 @@ def test_files_come_from_dicts_host_unless_others_are_named(
     settings = read_dict_settings(variables(VSYNC_DICT_DOWNLOAD_HOSTS=hosts, VSYNC_DICT_DOWNLOAD_BASE=base))
 
     assert settings.downloads == DownloadRule(frozenset(allowed), base)
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "keys_check_url", "file_host"),
+    [
+        (
+            "production",
+            "https://dict.pi.rsfn.net.br:16422/api/v2/",
+            "https://dict-np.pi.rsfn.net.br:16432/api-np/v2/",
+            "arq.pi.rsfn.net.br:1130",
+        ),
+        (
+            "homologation",
+            "https://dict-h.pi.rsfn.net.br:16522/api/v2/",
+            "https://dict-np-h.pi.rsfn.net.br:16532/api-np/v2/",
+            "arq-h.pi.rsfn.net.br:1130",
+        ),
+    ],
+)
+def test_an_environment_sets_where_dict_is(name: str, url: str, keys_check_url: str, file_host: str) -> None:
+    settings = read_dict_settings(variables(VSYNC_DICT_URL=None, VSYNC_DICT_ENVIRONMENT=name))
+
+    assert (settings.url, settings.keys_check_url) == (url, keys_check_url)
+    assert settings.downloads == DownloadRule(frozenset({file_host}))
+    settings.downloads.place(
+        f"https://{file_host}/api/v1/download/{ISPB}/cidsetfile/{ISPB}_CPF_1_2026-01-10T10:00:00Z.txt"
+    )
+    other = "arq-h.pi.rsfn.net.br" if name == "production" else "arq.pi.rsfn.net.br"
+    for elsewhere in (f"https://{other}:1130/a", f"https://{file_host}0/a", url):
+        with pytest.raises(CidFilePlaceError, match="not one of VSYNC_DICT_DOWNLOAD_HOSTS"):
+            settings.downloads.place(elsewhere)
+
+
+def test_single_variables_override_the_environment() -> None:
+    settings = read_dict_settings(
+        variables(
+            VSYNC_DICT_ENVIRONMENT="homologation",
+            VSYNC_DICT_KEYS_CHECK_URL="https://np.example/api-np/v2",
+            VSYNC_DICT_DOWNLOAD_HOSTS="files.example",
+        )
+    )
+
+    assert (settings.url, settings.keys_check_url) == (f"{URL}/", "https://np.example/api-np/v2/")
+    assert settings.downloads == DownloadRule(frozenset({"files.example"}))
+    assert read_dict_settings(variables()).keys_check_url is None
+
+
+def test_nothing_insecure_is_said_of_another_machine() -> None:
+    elsewhere = " is for a DICT on this machine only, and "
+    insecure = {"VSYNC_DICT_URL": "http://127.0.0.1/", "VSYNC_DICT_INSECURE": "1"}
+    assert elsewhere in refused(**insecure, VSYNC_DICT_DOWNLOAD_HOSTS="127.0.0.1,files.example:1130")
+    assert elsewhere in refused(VSYNC_DICT_URL=None, VSYNC_DICT_INSECURE="1", VSYNC_DICT_ENVIRONMENT="production")
+    read_dict_settings({**insecure, "VSYNC_DICT_DOWNLOAD_HOSTS": "127.0.0.1:1130"})
 
 
 @pytest.mark.parametrize(
