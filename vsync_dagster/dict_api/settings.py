@@ -176,7 +176,7 @@ def _keys_check_url(variables: Mapping[str, str], environment: DictEnvironment |
     value = variables.get(_KEYS_CHECK, "").strip()
     if value:
         return _ending_in_slash(_parsed(_KEYS_CHECK, value, _KEYS_CHECK_EXAMPLE, insecure))
-    return environment and environment.keys_check_url
+    return environment.keys_check_url if environment else None
 
 
 def _ending_in_slash(url: SplitResult) -> str:
