@@ -18,6 +18,7 @@ from vsync_dagster.alerts import relay as alerts
 from vsync_dagster.alerts.targets import read_targets
 from vsync_dagster.environment import Environment
 from vsync_dagster.events.relay import RelayResult, relay
+from vsync_dagster.local_db import leases
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.leases import Fence, fenced
@@ -25,7 +26,7 @@ from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.errors import PermanentError
 from vsync_dagster.reconcile.mass_change import Limit, Permission
 from vsync_dagster.reconcile.status import SyncType
-from vsync_dagster.store import SnapshotStore
+from vsync_dagster.store import SnapshotStore, Writer
 from vsync_dagster.sync.connection import DictConnection, connect_dict
 
 
@@ -82,8 +83,10 @@ class Snapshots(dg.ConfigurableResource[None]):
         variables = environment()
         if self._fence is None:
             return SnapshotStore(variables.storage_url)
-        publishing = functools.partial(fenced, Database(variables.database_url), self._fence)
-        return SnapshotStore(variables.storage_url, publishing)
+        database = Database(variables.database_url)
+        is_ours = functools.partial(leases.had_lease, database)
+        publishing = functools.partial(fenced, database, self._fence)
+        return SnapshotStore(variables.storage_url, publishing, Writer(self._fence.run_id, is_ours))
 
 
 class DictApi(dg.ConfigurableResource[None]):

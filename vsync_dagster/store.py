@@ -33,8 +33,23 @@ class SnapshotMissingError(PermanentError):
     """A snapshot that an asset builds on was never made."""
 
 
+class AnotherInstallationError(RefusedError):
+    """A snapshot was written by a run that this installation's database does not know."""
+
+
 class SnapshotMismatchError(RefusedError):
     """Two snapshots of one partition do not belong together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """The run that a store is for, and whether a run is one of this installation's.
+
+    Two installations can share a storage by mistake: a copy of a database for tests takes the settings along.
+    """
+
+    run_id: str
+    is_ours: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +153,16 @@ class SnapshotStore:
     tell the cases apart, they would share a folder.
     """
 
-    def __init__(self, url: str, publishing: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+    def __init__(
+        self,
+        url: str,
+        publishing: Callable[[], AbstractContextManager[None]] = nullcontext,
+        writer: Writer | None = None,
+    ) -> None:
         """Take a folder's path or an fsspec URL, such as `s3://bucket/prefix`.
 
-        A snapshot takes its place inside `publishing()`, which may refuse that.
+        A snapshot takes its place inside `publishing()`, which may refuse that. With a `writer`, a snapshot of another
+        installation is neither read nor replaced.
 
         Raises:
             PermanentError: the URL names a kind of store that is not installed here.
@@ -155,6 +176,7 @@ class SnapshotStore:
             ) from None
         self._root = root.rstrip("/")
         self._publishing = publishing
+        self._writer = writer
 
     @contextmanager
     def write(self, asset: str, partition: SyncPartition, snapshot_id: str) -> Iterator[SnapshotWriter]:
@@ -163,11 +185,18 @@ class SnapshotStore:
         writer = SnapshotWriter(self._filesystem, f"{folder}/{snapshot_id}")
         yield writer
         facts = json.loads(TypeAdapter(type(writer.facts)).dump_json(writer.facts))
-        manifest = {"snapshot_id": snapshot_id, "facts": facts, "tables": writer.parts()}
+        manifest = {
+            "snapshot_id": snapshot_id,
+            "run_id": self._writer.run_id if self._writer else None,
+            "facts": facts,
+            "tables": writer.parts(),
+        }
         self._filesystem.makedirs(folder, exist_ok=True)
         with self._filesystem.open(f"{folder}/manifest.json.{snapshot_id}", "w") as file:
             json.dump(manifest, file, indent=1)
         with self._publishing():
+            if self._filesystem.exists(f"{folder}/manifest.json"):
+                self._manifest(asset, partition)
             self._filesystem.mv(f"{folder}/manifest.json.{snapshot_id}", f"{folder}/manifest.json")
 
     def read(self, asset: str, partition: SyncPartition) -> Snapshot:
@@ -175,15 +204,26 @@ class SnapshotStore:
 
         Raises:
             SnapshotMissingError: there is none.
+            AnotherInstallationError: it is another installation's.
         """
+        manifest = self._manifest(asset, partition)
+        return Snapshot(manifest["snapshot_id"], manifest["facts"], manifest["tables"], self._filesystem)
+
+    def _manifest(self, asset: str, partition: SyncPartition) -> dict[str, Any]:
         try:
             with self._filesystem.open(f"{self._folder(asset, partition)}/manifest.json", "r") as file:
-                manifest = json.load(file)
+                manifest: dict[str, Any] = json.load(file)
         except FileNotFoundError:
             raise SnapshotMissingError(
                 f"there is no {asset} for {partition.ispb} on {partition.day}: materialize it first"
             ) from None
-        return Snapshot(manifest["snapshot_id"], manifest["facts"], manifest["tables"], self._filesystem)
+        run_id = manifest.get("run_id")
+        if self._writer and run_id != self._writer.run_id and not (run_id and self._writer.is_ours(run_id)):
+            raise AnotherInstallationError(
+                f"the {asset} of {partition.ispb} on {partition.day} in VSYNC_STORAGE_URL was written by another"
+                f" installation (run {run_id}): give each installation a VSYNC_STORAGE_URL of its own"
+            )
+        return manifest
 
     def outdated(self, before: date, idle_since: datetime) -> list[str]:
         """Return the folders that need be kept no longer: of days before a day, and of snapshots that were replaced.

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.errors import PermanentError
-from vsync_dagster.store import SnapshotMissingError, SnapshotStore
+from vsync_dagster.store import AnotherInstallationError, SnapshotMissingError, SnapshotStore, Writer
 
 PARTITION = SyncPartition(date(2026, 11, 24), "12345678")
 SCHEMA = pl.Schema({"cid": pl.Binary()})
@@ -126,3 +126,22 @@ def test_a_snapshot_that_was_never_finished_is_outdated_once_nothing_is_written_
     snapshot.table("entries").close()
     assert store.outdated(PARTITION.day, datetime.now(UTC) - timedelta(days=1)) == []
     assert len(store.outdated(PARTITION.day, datetime.now(UTC) + timedelta(hours=1))) == 1
+
+
+def test_a_snapshot_of_another_installation_is_neither_read_nor_replaced(tmp_path: Path) -> None:
+    production = SnapshotStore(str(tmp_path), writer=Writer("production-2", lambda run: run.startswith("production")))
+    tests = SnapshotStore(str(tmp_path), writer=Writer("tests-2", lambda run: run.startswith("tests")))
+    write(production, "snapshot-1", b"a")
+    with pytest.raises(AnotherInstallationError, match=r"12345678 on 2026-11-24 .* \(run production-2\)"):
+        tests.read("local_snapshot", PARTITION)
+    with pytest.raises(AnotherInstallationError):
+        write(tests, "snapshot-2", b"b")
+    snapshot = production.read("local_snapshot", PARTITION)
+    assert snapshot.scan("entries", SCHEMA).collect()["cid"].to_list() == [b"a"]
+
+
+def test_a_snapshot_of_an_earlier_run_of_this_installation_is_replaced(tmp_path: Path) -> None:
+    for number in (1, 2):
+        store = SnapshotStore(str(tmp_path), writer=Writer(f"run-{number}", lambda run: run == "run-1"))
+        write(store, f"snapshot-{number}")
+        assert store.read("local_snapshot", PARTITION).snapshot_id == f"snapshot-{number}"

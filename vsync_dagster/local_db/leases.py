@@ -142,6 +142,11 @@ def holder(conn: Connection, ispb: str) -> Holder | None:
         return cursor.execute(_HOLDER, [ispb]).fetchone()
 
 
+def had_lease(database: Database, run_id: str) -> bool:
+    """Tell whether a run ever had a lease in this database."""
+    return database.retrying(lambda conn: conn.execute(_HAD_IT, [run_id]).rowcount == 1)
+
+
 def without_lease(conn: Connection, run_ids: Sequence[str]) -> set[str]:
     """Return those of the runs that once had a lease and do not hold it now: let go, expired, or taken over."""
     return {run_id for (run_id,) in conn.execute(_NOT_HELD, [list(run_ids)]).fetchall()}
