@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from vsync_dagster.dict_api.settings import DictSettings, read_dict_settings
+from vsync_dagster.local_db.alerts import Severity
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.reconcile.errors import UNEXPECTED, EnvironmentVariableError
 from vsync_dagster.reconcile.waiting import LONGEST_INTERVAL, ClockLimits
@@ -20,7 +21,7 @@ DAGSTER_SCHEMA = "dagster"
 _KEY_BYTES = 32
 _BUDGET_WAIT_SECONDS = 3_600
 _ALERT_REPEAT = timedelta(hours=24)
-_FIRST_DAY = "2026-01-01"
+FIRST_DAY = "2026-01-01"
 _LEASE_SECONDS = 60
 _LEASE_WAIT_SECONDS = 3_600
 
@@ -30,6 +31,21 @@ class Environment:
     """The variables of a process, as a mapping that the caller hands in."""
 
     variables: Mapping[str, str]
+
+    def check(self) -> None:
+        """Check the form of each variable that is set, but for what names files, and crons, which Dagster parses.
+
+        Raises:
+            EnvironmentVariableError: one is malformed; the text names it.
+        """
+        for name in ("VSYNC_DATABASE_URL", "VSYNC_DAGSTER_DATABASE_URL", "VSYNC_RETENTION_DATABASE_URL"):
+            if self.variables.get(name):
+                self._url(name, ("postgresql", "postgres"), "postgresql://user@host/database")
+        if self.variables.get("VSYNC_ENCRYPTION_KEYS"):
+            _ = self.encryption_keys
+        _ = self.first_day, self.pulsar_url, self.alertmanager_url, self.dagster_url, self.alert_urls
+        _ = self.budget_wait_seconds, self.lease_seconds, self.lease_wait_seconds
+        _ = self.alert_repeat, self.clock_limits
 
     @property
     def home(self) -> Path:
@@ -122,19 +138,9 @@ class Environment:
         """`VSYNC_FIRST_DAY`: the first day that has partitions; it must not change while a backfill runs."""
         name = "VSYNC_FIRST_DAY"
         try:
-            return date.fromisoformat(self.variables.get(name) or _FIRST_DAY)
+            return date.fromisoformat(self.variables.get(name) or FIRST_DAY)
         except ValueError:
-            raise EnvironmentVariableError(f"{name} is malformed; it is a day, such as {_FIRST_DAY}") from None
-
-    @property
-    def daily_cron(self) -> str:
-        """`VSYNC_DAILY_CRON`: when the daily sync runs, in São Paulo."""
-        return self.variables.get("VSYNC_DAILY_CRON") or "0 2 * * *"
-
-    @property
-    def weekly_cron(self) -> str:
-        """`VSYNC_WEEKLY_CRON`: when FULL syncs run of participants whose last is a week old, in São Paulo."""
-        return self.variables.get("VSYNC_WEEKLY_CRON") or "0 4 * * *"
+            raise EnvironmentVariableError(f"{name} is malformed; it is a day, such as {FIRST_DAY}") from None
 
     @property
     def lease_seconds(self) -> float:
@@ -151,11 +157,17 @@ class Environment:
         """`VSYNC_ALERT_URLS`: severity and apprise URL of each target, such as `critical=slack://…,warning=mailto://…`.
 
         A comma parts two targets only before a severity, since URLs may hold commas too.
+
+        Raises:
+            EnvironmentVariableError: an entry is not a severity and a URL. It is not quoted, since it is a secret.
         """
         value = self.variables.get("VSYNC_ALERT_URLS", "").strip()
         entries = re.split(r"[,\s]+(?=[a-z]+=[a-z0-9]+://)", value) if value else []
-        # Not quoted in any error: each is a secret.
-        return [(severity, url) for severity, _, url in (entry.partition("=") for entry in entries)]
+        parsed = [(severity, url) for severity, _, url in (entry.partition("=") for entry in entries)]
+        for number, (severity, url) in enumerate(parsed, 1):
+            if severity not in set(Severity) or not re.match("[a-z0-9]+://", url):
+                raise malformed_alert_url(number)
+        return parsed
 
     @property
     def alert_repeat(self) -> timedelta:
@@ -248,6 +260,14 @@ class Environment:
             # The value is not quoted: it can hold a password.
             raise EnvironmentVariableError(f"{name} is malformed; it looks like {example}")
         return value
+
+
+def malformed_alert_url(number: int) -> EnvironmentVariableError:
+    """Return the error of an entry of `VSYNC_ALERT_URLS`, counted from 1; it does not quote the entry."""
+    return EnvironmentVariableError(
+        f"VSYNC_ALERT_URLS is malformed at its entry {number}; it looks like critical=slack://…,warning=mailto://…,"
+        " with the URLs of apprise"
+    )
 
 
 def _decoded(text: str) -> bytes:

@@ -16,13 +16,20 @@ from vsync_dagster.dict_api.errors import DictUnavailableError
 from vsync_dagster.local_db import fixes
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.partitions import SyncPartition
-from vsync_dagster.reconcile.errors import UNEXPECTED, BudgetExhaustedError, VsyncError
+from vsync_dagster.reconcile.errors import UNEXPECTED, BudgetExhaustedError, NotStartedError, VsyncError
 from vsync_dagster.reconcile.status import SyncType
 from vsync_dagster.resources import SyncSettings, environment
 from vsync_dagster.sync.report import RunFacts, failed_report, write_report
 from vsync_dagster.sync.spool import spool
 
 _log = logging.getLogger(__name__)
+
+
+NOT_STARTED = "vsync/not_started"
+"""The tag of a run that was refused before it began: it has no report, and raises no alert."""
+
+# Dagster's own two tags keep its daemon from starting the run again, whatever `dagster.yaml` says.
+NOT_STARTED_TAGS = {NOT_STARTED: "true", "dagster/max_retries": "0", "dagster/retry_on_asset_or_op_failure": "false"}
 
 
 class UnexpectedError(Exception):
@@ -33,9 +40,12 @@ class UnexpectedError(Exception):
 
 @dg.failure_hook(name="report_failure", required_resource_keys={"settings"})
 def report_failure(context: dg.HookContext) -> None:
-    """Write the FAILED report of the run; one a run, whatever fails after it."""
+    """Write the FAILED report of the run; one a run, whatever fails after it. None of a run that was never started."""
     run = context.instance.get_run_by_id(context.run_id)
     if run is None or "dagster/partition" not in run.tags:
+        return
+    if isinstance(context.op_exception, NotStartedError):
+        context.instance.add_run_tags(context.run_id, NOT_STARTED_TAGS)
         return
     report_run_failure(
         run_id=context.run_id,

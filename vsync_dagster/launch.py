@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vsync_dagster.definitions import defs
 from vsync_dagster.environment import Environment
-from vsync_dagster.failure import report_run_failure
+from vsync_dagster.failure import NOT_STARTED, report_run_failure
 from vsync_dagster.jobs import SYNC_JOB
 from vsync_dagster.local_db import reports
 from vsync_dagster.local_db.database import Database
@@ -28,7 +28,14 @@ from vsync_dagster.local_db.errors import (
 )
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import SyncPartition, open_partitions_for
-from vsync_dagster.reconcile.errors import VsyncError
+from vsync_dagster.preflight import check_startable, not_started
+from vsync_dagster.reconcile.errors import (
+    EnvironmentVariableError,
+    InvalidInputError,
+    NotStartedError,
+    TransientError,
+    VsyncError,
+)
 from vsync_dagster.resources import SyncSettings
 from vsync_dagster.sync.spool import spooled
 
@@ -74,9 +81,14 @@ def dagster_instance(variables: Environment) -> dg.DagsterInstance:
     """
     if not os.environ.get("DAGSTER_HOME"):
         home = variables.home / "dagster"
-        home.mkdir(parents=True, exist_ok=True)
-        with resources.as_file(resources.files("vsync_dagster") / "dagster.yaml") as settings:
-            shutil.copyfile(settings, home / "dagster.yaml")
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with resources.as_file(resources.files("vsync_dagster") / "dagster.yaml") as settings:
+                shutil.copyfile(settings, home / "dagster.yaml")
+        except OSError as error:
+            raise EnvironmentVariableError(
+                f"VSYNC_HOME cannot be written ({error.strerror}): name a folder that can, or set DAGSTER_HOME"
+            ) from None
         os.environ["DAGSTER_HOME"] = str(home)
     try:
         return dg.DagsterInstance.get()
@@ -92,14 +104,26 @@ class Launcher:
     instance: Callable[[Environment], AbstractContextManager[dg.DagsterInstance]] = dagster_instance
 
     def sync(self, partition: SyncPartition, settings: SyncSettings) -> Report:
-        """Materialize the partition's five assets and return the report of that run, which exists in every case."""
+        """Materialize the partition's five assets and return the report of that run.
+
+        Raises:
+            NotStartedError: the sync was refused before it began; nothing was written.
+        """
         started_at = datetime.now(UTC)
         run_id = str(uuid4())
+        with not_started():
+            settings.check()
         try:
+            # Where PostgreSQL fails, the run does too, and reports it.
+            with suppress(TransientError, DatabaseError):
+                check_startable(self.variables, partition, started_at)
             with self.instance(self.variables) as instance:
                 open_partitions_for(instance, [partition.ispb])
                 run_id = _run(instance, partition, settings)
+                _raise_if_not_started(instance, run_id)
                 return self._report(run_id)
+        except InvalidInputError:
+            raise
         except (*_STORAGE_ERRORS, VsyncError) as error:
             # The run broke off without its own report: Dagster's storage, which is PostgreSQL too, has failed.
             variable = self.variables.dagster_database_variable
@@ -128,6 +152,12 @@ def _run(instance: dg.DagsterInstance, partition: SyncPartition, settings: SyncS
         raise_on_error=False,
     )
     return result.run_id
+
+
+def _raise_if_not_started(instance: dg.DagsterInstance, run_id: str) -> None:
+    run = instance.get_run_by_id(run_id)
+    if run is not None and NOT_STARTED in run.tags:
+        raise NotStartedError(f"run {run_id} was refused before it began; its log in Dagster says why")
 
 
 def _run_config(settings: SyncSettings) -> Mapping[str, Any]:

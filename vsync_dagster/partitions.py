@@ -1,5 +1,6 @@
 """What a partition is: one participant (ISPB) on one day in São Paulo."""
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,18 +8,30 @@ from datetime import date
 
 import dagster as dg
 
-from vsync_dagster.environment import Environment
+from vsync_dagster.environment import FIRST_DAY, Environment
 from vsync_dagster.local_db.participants import check_ispb
-from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.reconcile.calendar import TIMEZONE
+from vsync_dagster.reconcile.errors import EnvironmentVariableError, PermanentError
 from vsync_dagster.reconcile.ispb import other_spelling
 
-TIMEZONE = "America/Sao_Paulo"
 DIMENSION = "ispb"
+_log = logging.getLogger(__name__)
+
+
+def _first_day() -> str:
+    """Return the first day; the default where the variable is malformed.
+
+    Definitions load all the same, so that alerts and clocks go on; every sync is refused until the variable is right.
+    """
+    try:
+        return Environment(os.environ).first_day.isoformat()
+    except EnvironmentVariableError as error:
+        _log.error("%s; no sync starts before that is corrected", error)
+        return FIRST_DAY
+
 
 # `end_offset=1`: the partition of a day is open during that day, since a sync asks DICT as it is now.
-days = dg.DailyPartitionsDefinition(
-    start_date=Environment(os.environ).first_day.isoformat(), timezone=TIMEZONE, end_offset=1
-)
+days = dg.DailyPartitionsDefinition(start_date=_first_day(), timezone=TIMEZONE, end_offset=1)
 participants = dg.DynamicPartitionsDefinition(name=DIMENSION)
 sync_partitions = dg.MultiPartitionsDefinition({"date": days, DIMENSION: participants})
 

@@ -174,6 +174,14 @@ class SyncSettings(dg.ConfigurableResource[None]):
         description="Publish what waits in the outbox before the run ends; `vsync sync` does so later.",
     )
 
+    def check(self) -> None:
+        """Check what Dagster's own types do not.
+
+        Raises:
+            PermanentError: the sync type or the time is none, or a mass change is allowed without a reason.
+        """
+        _ = self.type, self.since_time, self.mass_change_permission
+
     @property
     def mass_change_limit(self) -> Limit:
         """What this run may change unasked."""

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 from pydantic import Field
@@ -11,7 +10,7 @@ from pydantic import Field
 from vsync_dagster.local_db import retention as database_retention
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.retention import KeptFor
-from vsync_dagster.partitions import TIMEZONE
+from vsync_dagster.reconcile.calendar import TIMEZONE, day_of
 from vsync_dagster.resources import RetentionDatabase, Snapshots
 from vsync_dagster.store import SnapshotStore
 
@@ -47,7 +46,7 @@ class Retention:
         self._database = database
         self._store = store
         self._instance = instance
-        self._oldest_day = (now.astimezone(ZoneInfo(TIMEZONE)) - timedelta(days=settings.snapshot_days)).date()
+        self._oldest_day = day_of(now) - timedelta(days=settings.snapshot_days)
         self._idle_since = now - SNAPSHOT_IDLE
         self._runs = dg.RunsFilter(statuses=_ENDED, created_before=now - timedelta(days=settings.run_days))
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import fsspec
 import polars as pl
@@ -39,6 +40,12 @@ class AnotherInstallationError(RefusedError):
 
 class SnapshotMismatchError(RefusedError):
     """Two snapshots of one partition do not belong together."""
+
+
+class StorageNotWritableError(PermanentError):
+    """The store takes no file."""
+
+    code = "storage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +232,23 @@ class SnapshotStore:
             )
         return manifest
 
+    def check_writable(self) -> None:
+        """Write a small file into the store and delete it.
+
+        Raises:
+            StorageNotWritableError: that failed; the text names the variable and the kind of failure.
+        """
+        probe = f"{self._root}/.vsync-{uuid4()}"
+        try:
+            self._filesystem.makedirs(self._root, exist_ok=True)
+            self._filesystem.pipe_file(probe, b"vsync")
+            self._filesystem.rm_file(probe)
+        except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own; their text may hold secrets
+            raise StorageNotWritableError(
+                f"the storage of snapshots cannot be written ({_reason(error)}): check VSYNC_STORAGE_URL (by default"
+                " `snapshots` below VSYNC_HOME), its permissions, its credentials and its free space"
+            ) from None
+
     def outdated(self, before: date, idle_since: datetime) -> list[str]:
         """Return the folders that need be kept no longer: of days before a day, and of snapshots that were replaced.
 
@@ -261,6 +285,12 @@ class SnapshotStore:
 
     def _folder(self, asset: str, partition: SyncPartition) -> str:
         return f"{self._root}/{asset}/date={partition.day.isoformat()}/ispb={partition.ispb}"
+
+
+def _reason(error: Exception) -> str:
+    """Return what may be said of a store's error: its class, and the operating system's reason without a path."""
+    reason = error.strerror if isinstance(error, OSError) and isinstance(error.strerror, str) else None
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 def _is_local(filesystem: fsspec.AbstractFileSystem) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
-from vsync_dagster.environment import Environment
+from vsync_dagster.environment import Environment, malformed_alert_url
 from vsync_dagster.local_db.alert_targets import Message
 from vsync_dagster.local_db.alerts import Severity
 from vsync_dagster.reconcile.errors import EnvironmentVariableError, TransientError
@@ -136,11 +136,8 @@ def _apprise_target(number: int, severity: str, url: str, variables: Environment
     import apprise
 
     service = apprise.Apprise()
-    if severity not in set(Severity) or not service.add(url):
-        raise EnvironmentVariableError(
-            f"VSYNC_ALERT_URLS is malformed at its entry {number}; it looks like critical=slack://…,warning=mailto://…,"
-            " with the URLs of apprise"
-        )
+    if not service.add(url):
+        raise malformed_alert_url(number)
     # Without a password: a new one does not make it another target, and nothing here helps to guess it.
     digest = hashlib.sha256(_PASSWORD.sub(r"\1@", url).encode()).hexdigest()
     name = f"{url.split('://')[0]}-{digest[:8]}"

@@ -5,6 +5,7 @@ import inspect
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ from vsync_dagster.failure import UnexpectedError, report_failure
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.leases import Fence
 from vsync_dagster.partitions import SyncPartition, sync_partitions
+from vsync_dagster.preflight import check_startable, not_started
 from vsync_dagster.reconcile.errors import TRACEBACK, VsyncError, stack, unforeseen
 from vsync_dagster.resources import environment
 from vsync_dagster.sync.lease import Lease
@@ -64,6 +66,11 @@ def _with_the_lease(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def leased(context: dg.AssetExecutionContext, **resources: Any) -> Any:
         variables, partition = environment(), partition_of(context)
+        if _is_first_step(context):
+            with not_started():
+                if "settings" in resources:
+                    resources["settings"].check()
+            check_startable(variables, partition, datetime.now(UTC))
         lease = Lease(
             Database(variables.database_url),
             Fence(partition.ispb, context.run.run_id),
@@ -77,9 +84,18 @@ def _with_the_lease(function: Callable[..., Any]) -> Callable[..., Any]:
     return leased
 
 
+def _is_first_step(context: dg.AssetExecutionContext) -> bool:
+    return ORDER.index(context.op_def.name) == min(_places(context))
+
+
 def _is_last_step(context: dg.AssetExecutionContext) -> bool:
+    return ORDER.index(context.op_def.name) == max(_places(context))
+
+
+def _places(context: dg.AssetExecutionContext) -> list[int]:
+    """Return which of the five assets the run materializes, by their place in ORDER."""
     steps = context.run.step_keys_to_execute or [node.name for node in context.job_def.nodes]
-    return all(ORDER.index(name) <= ORDER.index(context.op_def.name) for name in steps if name in ORDER)
+    return [ORDER.index(name) for name in steps if name in ORDER]
 
 
 def _without_personal_data_in_errors(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -22,7 +22,7 @@ from vsync_dagster.cli.review import review
 from vsync_dagster.cli.roles import roles
 from vsync_dagster.cli.simulator import simulator
 from vsync_dagster.cli.sync import sync, verify
-from vsync_dagster.reconcile.errors import TRACEBACK, EnvironmentVariableError, VsyncError, stack, unforeseen
+from vsync_dagster.reconcile.errors import TRACEBACK, InvalidInputError, VsyncError, stack, unforeseen
 from vsync_dagster.reconcile.status import Status
 
 BAD_USAGE = 64  # EX_USAGE of sysexits.h; 1 and 2 are taken by PARTIAL and FAILED
@@ -111,7 +111,7 @@ def main() -> None:
         status = BAD_USAGE
     except click.Abort:
         status = 130
-    except EnvironmentVariableError as error:
+    except InvalidInputError as error:
         _echo(error)
         status = BAD_USAGE
     except VsyncError as error:

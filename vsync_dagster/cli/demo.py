@@ -18,6 +18,7 @@ def demo() -> int:
     Starts a PostgreSQL, a Pulsar broker and a DICT simulator, and stops them at the end; their data stay in VSYNC_HOME.
     The first run finds seeded drift and repairs it; a second one finds nothing new.
     """
+    environment().check()
     from vsync_dagster.cli.output import print_report
     from vsync_dagster.cli.stack import PARTICIPANTS, running_stack
     from vsync_dagster.launch import Launcher
@@ -41,6 +42,7 @@ def demo() -> int:
 @click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True, help="The Dagster UI's port.")
 def dev(port: int) -> int:
     """Leave everything running, with the Dagster UI on it; Ctrl-C ends it all."""
+    environment().check()
     from vsync_dagster.cli.stack import PARTICIPANTS, running_stack
     from vsync_dagster.launch import dagster_instance
     from vsync_dagster.partitions import open_partitions_for

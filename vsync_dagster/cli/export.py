@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -10,11 +10,12 @@ import polars as pl
 
 from vsync_dagster.audit.files import WRITERS, write_tables
 from vsync_dagster.audit.page import Evidence, render
-from vsync_dagster.cli.options import ISPB, TIMEZONE, DayType, database, environment
+from vsync_dagster.cli.options import ISPB, DayType, database, environment
 from vsync_dagster.local_db import audit, chains, fix_details
 from vsync_dagster.local_db.audit import Period
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.encryption import Cipher
+from vsync_dagster.reconcile.calendar import begin_of, end_of
 
 PAGE = "html"
 _DETAILS = dict.fromkeys(("run_id", "kind", "cid", "before", "after"), pl.String)
@@ -60,9 +61,7 @@ def export(ispb: str, first_day: date, last_day: date, out: Path, formats: tuple
 
 
 def _period(ispb: str, first_day: date, last_day: date) -> Period:
-    since = datetime.combine(first_day, time.min, TIMEZONE)
-    until = datetime.combine(last_day + timedelta(days=1), time.min, TIMEZONE) - timedelta(microseconds=1)
-    return Period(ispb, first_day, last_day, since.astimezone(UTC), until.astimezone(UTC))
+    return Period(ispb, first_day, last_day, begin_of(first_day), end_of(last_day) - timedelta(microseconds=1))
 
 
 def _read(period: Period, *, details: bool) -> Evidence:

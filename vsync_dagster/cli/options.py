@@ -3,15 +3,13 @@
 import os
 from datetime import UTC, date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from vsync_dagster.environment import Environment
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.reconcile.calendar import day_of
 from vsync_dagster.reconcile.ispb import RULE, is_ispb
-
-TIMEZONE = ZoneInfo("America/Sao_Paulo")
 
 
 class IspbType(click.ParamType[str]):
@@ -69,4 +67,4 @@ def database() -> Database:
 
 def today() -> date:
     """Today in São Paulo, whose days the partitions are."""
-    return datetime.now(TIMEZONE).date()
+    return day_of(datetime.now(UTC))

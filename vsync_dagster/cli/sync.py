@@ -13,9 +13,10 @@ import click
 
 from vsync_dagster.cli.options import ISPB, DayType, TimeType, database, environment, json_option, today
 from vsync_dagster.cli.output import print_report, report_json
+from vsync_dagster.environment import Environment
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.reports import Report
-from vsync_dagster.reconcile.errors import TransientError, VsyncError
+from vsync_dagster.reconcile.errors import VsyncError
 from vsync_dagster.reconcile.status import Status, SyncType
 from vsync_dagster.sync.connection import connect_dict
 from vsync_dagster.sync.local_sets import read_whole
@@ -66,15 +67,13 @@ def sync(
         raise click.UsageError("--since goes with an INCREMENTAL sync; a FULL one compares everything")
     if allow_mass_change and not (ispb and reason and reason.strip()):
         raise click.UsageError("--allow-mass-change is for one participant and needs a reason: add --ispb and --reason")
+    variables = environment()
+    check_configured(variables)
     # Here, because Dagster takes seconds to import.
     from vsync_dagster.launch import Launcher
     from vsync_dagster.partitions import SyncPartition
     from vsync_dagster.resources import SyncSettings
 
-    variables = environment()
-    _check_configured()
-    if ispb:
-        _check_registered(ispb)
     settings = SyncSettings(
         sync_type=sync_type,
         since=since.isoformat() if since else None,
@@ -117,18 +116,19 @@ def verify(ispb: str, as_json: bool) -> int:
     return 0 if all(verdict.ok for verdict in verdicts.values()) else 1
 
 
-def _check_configured() -> None:
-    """Complain about a missing variable before anything is begun."""
-    variables = environment()
-    _ = variables.database_url, variables.pulsar_url, variables.dict_settings, variables.encryption_keys
-    _ = variables.budget_wait_seconds
+def check_configured(variables: Environment) -> None:
+    """Check all variables before anything is begun, and before the modules that read some of them are imported.
 
+    Raises:
+        EnvironmentVariableError: one is missing or malformed.
+    """
+    variables.check()
+    _ = variables.database_url, variables.dict_settings, variables.encryption_keys
+    from vsync_dagster.alerts.targets import read_targets
+    from vsync_dagster.preflight import check_variables
 
-def _check_registered(ispb: str) -> None:
-    """Complain about an unknown participant before Dagster has partitions of it."""
-    # A database that does not answer is for the sync itself to report.
-    with suppress(TransientError), database().connect() as connection:
-        participants.get(connection, ispb)
+    check_variables(variables)
+    read_targets(variables)
 
 
 def _enabled() -> Iterable[str]:

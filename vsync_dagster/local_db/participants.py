@@ -6,7 +6,7 @@ from datetime import datetime
 from psycopg.rows import class_row
 
 from vsync_dagster.local_db.database import Connection
-from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.reconcile.errors import InvalidInputError, PermanentError
 from vsync_dagster.reconcile.full_syncs import LastFull
 from vsync_dagster.reconcile.ispb import RULE, is_ispb, other_spelling
 
@@ -27,6 +27,12 @@ left join sync_reports r on r.participant_ispb = p.participant_ispb and sync_typ
     and sync_timestamp > now() - interval '60 days'
 where enabled group by p.participant_ispb
 """
+
+
+class UnknownParticipantError(InvalidInputError):
+    """The participant is not registered."""
+
+    code = "participant-unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,8 @@ def get(conn: Connection, ispb: str) -> Participant:
     """Return one participant.
 
     Raises:
-        PermanentError: the ISPB is malformed or not registered.
+        PermanentError: the ISPB is malformed.
+        UnknownParticipantError: it is not registered.
     """
     with conn.cursor(row_factory=class_row(Participant)) as cursor:
         cursor.execute(f"{_SELECT} where participant_ispb = %s", [check_ispb(ispb)])
@@ -97,13 +104,10 @@ def get(conn: Connection, ispb: str) -> Participant:
     if participant is None:
         known = _other_spelling(conn, ispb)
         if known is not None:
-            raise PermanentError(
-                f"participant {ispb} is not registered, {known} is: upper and lower case differ",
-                code="participant-unknown",
+            raise UnknownParticipantError(
+                f"participant {ispb} is not registered, {known} is: upper and lower case differ"
             )
-        raise PermanentError(
-            f"participant {ispb} is not registered: run `vsync participants add {ispb}`", code="participant-unknown"
-        )
+        raise UnknownParticipantError(f"participant {ispb} is not registered: run `vsync participants add {ispb}`")
     return participant
 
 

@@ -55,8 +55,18 @@ class PermanentError(VsyncError):
     """Stays until a person mends something: configuration, certificates, a request that DICT rejects."""
 
 
-class EnvironmentVariableError(PermanentError):
+class InvalidInputError(PermanentError):
+    """What a person gave (an argument, a variable) cannot be used. Nothing was begun; commands exit with 64."""
+
+    code = "bad-usage"
+
+
+class EnvironmentVariableError(InvalidInputError):
     """An environment variable that is needed is missing or malformed; the text names it."""
+
+
+class NotStartedError(InvalidInputError):
+    """A sync was refused before it began: it has left no report, lease, chain or alert, and is not retried."""
 
 
 class RefusedError(VsyncError):

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from vsync_dagster.failure import report_run_failure, started_at
+from vsync_dagster.failure import NOT_STARTED, report_run_failure, started_at
 from vsync_dagster.local_db import alerts, leases, reports
 from vsync_dagster.local_db.alerts import Alert, Severity
 from vsync_dagster.local_db.database import Connection, Database
@@ -45,7 +45,7 @@ def succeeded_syncs(context: dg.RunStatusSensorContext, local_database: LocalDat
 
 def tell_of_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, database: Database) -> None:
     """Raise the alert of a run that failed; one whose process died has no report yet, and gets its only one here."""
-    if "dagster/partition" not in run.tags:
+    if "dagster/partition" not in run.tags or NOT_STARTED in run.tags:
         return
     partition = SyncPartition.parse(run.tags["dagster/partition"])
     if database.retrying(lambda connection: reports.of_run(connection, run.run_id)) is None:

@@ -162,4 +162,4 @@ def test_participants_are_disabled_and_enabled(world: World, synced: Command) ->
     assert synced("participants", "enable", ISPB).status == 0
     assert "(disabled)" not in synced("participants", "list").out
     unknown = synced("participants", "disable", "00000000")
-    assert (unknown.status, "is not registered" in unknown.err) == (2, True)
+    assert (unknown.status, "is not registered" in unknown.err) == (64, True)
