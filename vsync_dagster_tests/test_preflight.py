@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -111,7 +112,7 @@ def test_a_run_with_what_cannot_be_used_leaves_nothing(
     ],
     ids=str,
 )
-def test_a_launchpad_with_a_typing_mistake_leaves_nothing(world: World, settings: dict[str, object], said: str) -> None:
+def test_a_launchpad_with_a_typing_mistake_leaves_nothing(world: World, settings: dict[str, Any], said: str) -> None:
     run, error = run_failed(world, SyncPartition(DAY, ISPB), **settings)
     assert_refused(world, run, error, said)
 

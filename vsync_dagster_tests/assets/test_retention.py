@@ -9,7 +9,7 @@ import pytest
 from vsync_dagster.definitions import defs
 from vsync_dagster.local_db import roles
 from vsync_dagster.local_db.database import Database
-from vsync_dagster.partitions import TIMEZONE
+from vsync_dagster.reconcile.calendar import TIMEZONE
 from vsync_dagster.retention import Retention, RetentionSettings
 from vsync_dagster.store import SnapshotStore
 from vsync_dagster_tests.logins import login_with

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.scheduler.instigation import InstigatorTick
 
-from vsync_dagster.partitions import TIMEZONE
+from vsync_dagster.reconcile.calendar import TIMEZONE
 from vsync_dagster.schedules import daily_sync
 from vsync_dagster_tests.daemon.processes import Machine, wait_until
 from vsync_dagster_tests.world import ISPB, World
