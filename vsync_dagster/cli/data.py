@@ -31,10 +31,26 @@ def participants() -> None:
 @click.option("--name", help="What people call it.")
 @click.option("--via", type=ISPB, metavar="DIRECT_ISPB", help="The direct participant that acts for it at DICT.")
 def add_participant(ispb: str, name: str | None, via: str | None) -> None:
-    """Register a participant, or change its name and its direct participant."""
+    """Register a participant. One that is registered stays as it is: `change` changes it."""
     with database().connect() as connection:
-        participant_table.add(connection, ispb, name=name, via=via)
-    click.echo(f"participant {ispb} is registered")
+        added = participant_table.add(connection, ispb, name=name, via=via)
+    click.echo(f"participant {ispb} is registered{'' if added else ' already'}")
+
+
+@participants.command("change")
+@click.argument("ispb", type=ISPB)
+@click.option("--name", help="What people call it.")
+@click.option("--via", type=ISPB, metavar="DIRECT_ISPB", help="The direct participant that acts for it at DICT.")
+@click.option("--direct", is_flag=True, help="It acts for itself at DICT from now on.")
+def change_participant(ispb: str, name: str | None, via: str | None, direct: bool) -> None:
+    """Change a participant's name or its direct participant; what is not named stays."""
+    if via and direct:
+        raise click.UsageError("--via and --direct exclude each other")
+    if not (name or via or direct):
+        raise click.UsageError("name what to change: --name, --via or --direct")
+    with database().connect() as connection:
+        participant_table.change(connection, ispb, name=name, via=via, direct=direct)
+    click.echo(f"participant {ispb} is changed")
 
 
 @participants.command("enable")

@@ -35,6 +35,12 @@ class UnknownParticipantError(InvalidInputError):
     code = "participant-unknown"
 
 
+class RegisteredOtherwiseError(InvalidInputError):
+    """The participant is registered with other particulars than were given."""
+
+    code = "participant"
+
+
 @dataclass(frozen=True, slots=True)
 class Participant:
     """`via` is the ISPB of the direct participant that acts for this one; a direct participant has none."""
@@ -56,12 +62,62 @@ def check_ispb(ispb: str) -> str:
     return ispb
 
 
-def add(conn: Connection, ispb: str, *, name: str | None = None, via: str | None = None) -> Participant:
-    """Register a participant, or give one that is registered this name and this direct participant.
+def add(conn: Connection, ispb: str, *, name: str | None = None, via: str | None = None) -> bool:
+    """Register a participant; False where it was registered already, which then stays as it is.
 
     Raises:
         PermanentError: an ISPB is malformed or known in another spelling, or the participant would act through itself.
+        RegisteredOtherwiseError: it is registered with another name or direct participant than the ones given.
     """
+    _check_ispbs(conn, ispb, via)
+    added = conn.execute(
+        """
+        insert into participants (participant_ispb, name, via) values (%s, %s, %s)
+        on conflict (participant_ispb) do nothing
+        """,
+        [ispb, name, via],
+    )
+    if added.rowcount == 1:
+        return True
+    known = get(conn, ispb)
+    if (name or known.name, via or known.via) != (known.name, known.via):
+        raise RegisteredOtherwiseError(
+            f"participant {ispb} is registered already, with another name or direct participant:"
+            f" `vsync participants change {ispb}` changes them"
+        )
+    return False
+
+
+def change(
+    conn: Connection, ispb: str, *, name: str | None = None, via: str | None = None, direct: bool = False
+) -> Participant:
+    """Change what is given of a registered participant; what is not given stays.
+
+    Args:
+        conn: the caller's transaction.
+        ispb: the participant.
+        name: its new name.
+        via: the direct participant that acts for it from now on.
+        direct: have it act for itself from now on.
+
+    Raises:
+        PermanentError: an ISPB is malformed or known in another spelling, or the participant would act through itself.
+        UnknownParticipantError: it is not registered.
+    """
+    get(conn, ispb)
+    _check_ispbs(conn, ispb, via)
+    conn.execute(
+        """
+        update participants set name = coalesce(%(name)s, name),
+            via = case when %(direct)s then null else coalesce(%(via)s, via) end
+        where participant_ispb = %(ispb)s
+        """,
+        {"ispb": ispb, "name": name, "via": via, "direct": direct},
+    )
+    return get(conn, ispb)
+
+
+def _check_ispbs(conn: Connection, ispb: str, via: str | None) -> None:
     check_ispb(ispb)
     if via is not None and (check_ispb(via) == ispb or other_spelling(via, ispb)):
         raise PermanentError("a direct participant acts for itself: leave out --via", code="participant")
@@ -71,14 +127,6 @@ def add(conn: Connection, ispb: str, *, name: str | None = None, via: str | None
             raise PermanentError(
                 f"{each} is {known} in another case of letters: write it as it is registered", code="participant"
             )
-    conn.execute(
-        """
-        insert into participants (participant_ispb, name, via) values (%s, %s, %s)
-        on conflict (participant_ispb) do update set name = excluded.name, via = excluded.via
-        """,
-        [ispb, name, via],
-    )
-    return get(conn, ispb)
 
 
 def set_enabled(conn: Connection, ispb: str, *, enabled: bool) -> None:

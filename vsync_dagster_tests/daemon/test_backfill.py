@@ -16,8 +16,8 @@ from dagster._core.execution.backfill import BulkActionStatus
 from vsync_dagster.assets.common import ORDER
 from vsync_dagster.local_db import reports
 from vsync_dagster.local_db.reports import Report
-from vsync_dagster.reconcile.calendar import TIMEZONE
 from vsync_dagster.partitions import SyncPartition, open_partitions_for
+from vsync_dagster.reconcile.calendar import TIMEZONE
 from vsync_dagster.sensors.exceeded_thresholds import NAMES
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster_tests.daemon.processes import Machine, wait_until

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from vsync_dagster.local_db import reports
-from vsync_dagster.reconcile.calendar import TIMEZONE
 from vsync_dagster.partitions import open_partitions_for
+from vsync_dagster.reconcile.calendar import TIMEZONE
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster_tests.console.chromium import needs_chromium, running_chromium
 from vsync_dagster_tests.daemon.processes import Machine

@@ -7,10 +7,10 @@ import psycopg
 import pytest
 
 from vsync_dagster.local_db import calls, chains, reports, review
-from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster.local_db.key_table.attach import detach
-from vsync_dagster.local_db.migrate import Migration, migrate, migrations
+from vsync_dagster.local_db.migrate import Migration, SchemaOccupiedError, migrate, migrations
 from vsync_dagster.local_db.review import ReviewItem
 from vsync_dagster.reconcile.errors import PermanentError
 from vsync_dagster_tests.local_db.parts import ISPB, insert, make_entry, rows, value
@@ -193,3 +193,43 @@ def test_letters_are_taken_by_a_database_of_an_older_version_also_while_a_key_ta
         assert value(conn, "select participant_ispb::text from entries") == "abCD1234"
         with pytest.raises(psycopg.errors.CheckViolation), conn.transaction():
             insert(conn, replace(make_entry(2), participant="abCD-123"))
+
+
+@pytest.mark.parametrize("occupied", ["create table {} (id int)", "create view {} as select 1"], ids=["table", "view"])
+@pytest.mark.parametrize("name", ["entries", "sync_reports"])
+def test_a_name_that_is_taken_is_named_and_nothing_is_changed(
+    empty_database: Database, name: str, occupied: str
+) -> None:
+    with empty_database.connect() as conn:
+        conn.execute(occupied.format(name).encode())
+    with pytest.raises(SchemaOccupiedError, match=f"holds {name} already"):
+        migrate(empty_database)
+    with empty_database.connect() as conn:
+        assert relations(conn) == {name}
+
+
+def test_a_migration_that_is_refused_leaves_nothing(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = migrations()
+    broken = Migration(len(known) + 1, "broken", b"create table of_tomorrow (); select 1 / 0")
+    monkeypatch.setattr("vsync_dagster.local_db.migrate.migrations", lambda: [*known, broken])
+    with pytest.raises(DatabaseError):
+        migrate(empty_database)
+    with empty_database.connect() as conn:
+        assert relations(conn) == set()
+        assert value(conn, "select count(*) from pg_namespace where nspname = 'dagster'") == 0
+
+
+def test_tables_are_in_public_whatever_the_search_path_of_the_login(empty_database: Database) -> None:
+    elsewhere = Database(f"{empty_database.url}?options=-csearch_path%3Dbank,public")
+    with empty_database.connect() as conn:
+        conn.execute("create schema bank")
+        conn.execute("create table bank.entries (id int)")
+    migrate(elsewhere)
+    with elsewhere.connect() as conn:
+        assert value(conn, "select count(*) from pg_tables where schemaname = 'bank'") == 1
+        assert relations(conn) >= TABLES
+        assert value(conn, "select count(*) from entries where participant_ispb = ''") == 0
+
+
+def relations(conn: Connection) -> set[str]:
+    return {name for (name,) in rows(conn, "select relname from pg_class where relnamespace = 'public'::regnamespace")}
