@@ -3,13 +3,14 @@
 An error names the variable and never the file, its content or a password.
 """
 
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -121,6 +122,33 @@ def rsa_key(pair: KeyPair, prefix: str) -> RSAPrivateKey:
     if not isinstance(pair.key, RSAPrivateKey) or pair.key.key_size < _SHORTEST_RSA_KEY:
         raise EnvironmentVariableError(f"{prefix}_KEY_FILE is not an RSA key of {_SHORTEST_RSA_KEY} bits or more")
     return pair.key
+
+
+def rsa_public_key(certificate: x509.Certificate, name: str) -> RSAPublicKey:
+    """Return the key of a certificate that signs for us or for DICT.
+
+    Raises:
+        EnvironmentVariableError: it is not RSA, or short enough to be broken.
+    """
+    key = certificate.public_key()
+    if not isinstance(key, RSAPublicKey) or key.key_size < _SHORTEST_RSA_KEY:
+        raise EnvironmentVariableError(
+            f"{name} names a certificate (serial number {certificate.serial_number:x}) without an RSA key of"
+            f" {_SHORTEST_RSA_KEY} bits or more"
+        )
+    return key
+
+
+def readable_by_others(variables: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """Return, of variables that name a file with a secret, those whose file every user of the machine can read."""
+    return [name for name in names if _is_readable_by_others(variables.get(name, "").strip())]
+
+
+def _is_readable_by_others(path: str) -> bool:
+    try:
+        return bool(path) and bool(Path(path).stat().st_mode & stat.S_IROTH)
+    except (OSError, ValueError):
+        return False
 
 
 def _value(variables: Mapping[str, str], name: str, what: str) -> str:

@@ -45,6 +45,14 @@ class DictIdentityError(PermanentError):
     """The TLS connection failed over a certificate, DICT's or ours; nothing was asked."""
 
 
+class HsmUnavailableError(TransientError):
+    """The token of our signing key is not there, or does not sign at the moment; nothing was sent."""
+
+
+class HsmPinLockedError(PermanentError):
+    """The token of our signing key takes no PIN any more, until its officer resets it."""
+
+
 class SignatureRefusedError(RefusedError):
     """A message is not signed, or not by whom and over what it must be; no byte of it is believed."""
 

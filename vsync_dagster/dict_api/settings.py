@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import SplitResult, urlsplit
 
+from cryptography import x509
 from lxml import etree
 
 from vsync_dagster.dict_api.certificates import (
@@ -21,9 +22,15 @@ from vsync_dagster.dict_api.certificates import (
     configured,
     read_certificates,
     read_key_pair,
+    readable_by_others,
     rsa_key,
+    rsa_public_key,
 )
 from vsync_dagster.dict_api.cid_file import DEFAULT_PORTS, DownloadRule
+from vsync_dagster.dict_api.hsm import HsmSigner
+from vsync_dagster.dict_api.pkcs11_uri import KEY as _HSM_KEY
+from vsync_dagster.dict_api.pkcs11_uri import PIN_FILE as _PIN_FILE
+from vsync_dagster.dict_api.pkcs11_uri import read_pkcs11_uri
 from vsync_dagster.dict_api.signatures import Signer, Verifier
 from vsync_dagster.reconcile.errors import EnvironmentVariableError
 
@@ -37,6 +44,7 @@ _HOST = re.compile(r"[a-z0-9.-]+(:[1-9][0-9]{0,4})?")
 _CA = "VSYNC_DICT_CA_FILE"
 _CLIENT, _SIGNING = "VSYNC_DICT_CLIENT", "VSYNC_SIGNING"
 _TRUSTED = "VSYNC_DICT_SIGNING_CERT_FILES"
+_SECRET_FILES = (f"{_CLIENT}_KEY_FILE", f"{_SIGNING}_KEY_FILE", _PIN_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,8 @@ class DictSettings:
         downloads: where CID files may come from.
         certificates: all that was configured, for warnings and metrics.
         insecure: whether answers are believed unsigned (`VSYNC_DICT_INSECURE=1`).
+        signing_certificate: that of `sign`; None where requests are not signed here.
+        warnings: what every run should say of the configuration; each is one line.
     """
 
     url: str
@@ -93,6 +103,8 @@ class DictSettings:
     downloads: DownloadRule
     certificates: tuple[ConfiguredCertificate, ...]
     insecure: bool
+    signing_certificate: x509.Certificate | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def read_dict_settings(variables: Mapping[str, str]) -> DictSettings:
@@ -112,23 +124,58 @@ def read_dict_settings(variables: Mapping[str, str]) -> DictSettings:
         return DictSettings(base_url, keys_check_url, None, _unsigned, _unverified, downloads, (), insecure=True)
     client = read_key_pair(variables, _CLIENT, "the certificate that is registered at DICT for connections")
     authorities = read_certificates(variables, _CA, "the authorities that DICT's servers are certified by")
-    signing = read_key_pair(variables, _SIGNING, "the certificate that is registered at DICT for signatures")
+    certificate, sign = _signing(variables)
     trusted = read_certificates(variables, _TRUSTED, "the certificates that DICT signs with, parted by commas")
+    for one in trusted:
+        rsa_public_key(one, _TRUSTED)
     return DictSettings(
         url=base_url,
         keys_check_url=keys_check_url,
         ssl_context=_tls(client, variables[_CA]),
-        sign=Signer(signing.certificate, rsa_key(signing, _SIGNING)),
+        sign=sign,
         verify=Verifier(trusted),
         downloads=downloads,
         certificates=(
             *configured(f"{_CLIENT}_CERT_FILE", [client.certificate]),
             *configured(_CA, authorities),
-            *configured(f"{_SIGNING}_CERT_FILE", [signing.certificate]),
+            *configured(f"{_SIGNING}_CERT_FILE", [certificate]),
             *configured(_TRUSTED, trusted),
         ),
         insecure=False,
+        signing_certificate=certificate,
+        warnings=tuple(
+            f"the file of {name} can be read by every user of this machine: run chmod 600"
+            for name in readable_by_others(variables, _SECRET_FILES)
+        ),
     )
+
+
+def check_signing(settings: DictSettings) -> bool:
+    """Sign a document with our key, wherever it lies, and verify it with our certificate; asks nothing of DICT.
+
+    Returns False where there is nothing to check, because requests are not signed here.
+
+    Raises:
+        VsyncError: the key cannot be used, or is not the certificate's; see `HsmSigner`.
+    """
+    if settings.signing_certificate is None:
+        return False
+    document = settings.sign(etree.Element("SignatureCheck"))
+    Verifier([settings.signing_certificate])(document)
+    return True
+
+
+def _signing(variables: Mapping[str, str]) -> tuple[x509.Certificate, Signer]:
+    """Return our certificate for signatures, and what signs with its key: in a file or in a PKCS#11 token."""
+    what = "the certificate that is registered at DICT for signatures"
+    if not variables.get(_HSM_KEY, "").strip():
+        pair = read_key_pair(variables, _SIGNING, what)
+        return pair.certificate, Signer(pair.certificate, rsa_key(pair, _SIGNING))
+    if variables.get(f"{_SIGNING}_KEY_FILE", "").strip():
+        raise EnvironmentVariableError(f"{_HSM_KEY} and {_SIGNING}_KEY_FILE are both set; unset the one not in use")
+    certificate = read_certificates(variables, f"{_SIGNING}_CERT_FILE", what)[0]
+    public_key = rsa_public_key(certificate, f"{_SIGNING}_CERT_FILE")
+    return certificate, Signer(certificate, HsmSigner(read_pkcs11_uri(variables), public_key))
 
 
 def certificate_days_left(variables: Mapping[str, str], now: datetime) -> dict[str, float]:

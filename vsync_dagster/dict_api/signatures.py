@@ -5,14 +5,18 @@ and the only one read: RSA and SHA-256 over the whole document, enveloped, the c
 A signature's own KeyInfo chooses among the certificates that were trusted beforehand, and never brings a key along.
 """
 
+import base64
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import xmlsec
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lxml import etree
 
 from vsync_dagster.dict_api.errors import SignatureRefusedError
@@ -42,31 +46,43 @@ class _Trusted:
 
 
 class Signer:
-    """Signs documents with one certificate's key."""
+    """Signs documents with one certificate's key, which may be in an HSM.
 
-    def __init__(self, certificate: x509.Certificate, key: RSAPrivateKey) -> None:
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        self._key = xmlsec.Key.from_memory(pem, xmlsec.constants.KeyDataFormatPem)
+    Args:
+        certificate: ours, which DICT finds by its issuer and serial number.
+        key: its key, or what signs bytes with it: RSA PKCS#1 v1.5 with SHA-256 (see `hsm.HsmSigner`).
+    """
+
+    def __init__(self, certificate: x509.Certificate, key: RSAPrivateKey | Callable[[bytes], bytes]) -> None:
+        self._sign = _with_key(key) if isinstance(key, RSAPrivateKey) else key
         self._issuer, self._serial = to_text(certificate.issuer), str(certificate.serial_number)
 
     def __call__(self, document: etree._Element) -> etree._Element:
-        """Put a signature into a document, as its first child, and return the document."""
+        """Put a signature into a document, as its first child, and return the document.
+
+        Raises:
+            VsyncError: what the key raises; the document is as it was.
+        """
+        # Without the signature: what the enveloped transform leaves.
+        whole = _digest(document)
         signature = etree.Element(f"{_DS}Signature", nsmap={"ds": _NAMESPACE})
         signed_info = _add(signature, "SignedInfo")
+        value = _add(signature, "SignatureValue")
+        key_info = self._add_key_info(signature)
         _add(signed_info, "CanonicalizationMethod", Algorithm=_EXCLUSIVE)
         _add(signed_info, "SignatureMethod", Algorithm=_RSA_SHA256)
-        _add_reference(signed_info, f"#{_KEY_INFO_ID}", _EXCLUSIVE)
-        _add_reference(signed_info, "", _ENVELOPED, _EXCLUSIVE)
-        _add(signature, "SignatureValue")
+        _add_reference(signed_info, f"#{_KEY_INFO_ID}", _digest(key_info), _EXCLUSIVE)
+        _add_reference(signed_info, "", whole, _ENVELOPED, _EXCLUSIVE)
+        value.text = base64.b64encode(self._sign(_canonical(signed_info))).decode()
+        document.insert(0, signature)
+        return document
+
+    def _add_key_info(self, signature: etree._Element) -> etree._Element:
         key_info = _add(signature, "KeyInfo", Id=_KEY_INFO_ID)
         issuer_serial = _add(_add(key_info, "X509Data"), "X509IssuerSerial")
         _add(issuer_serial, "X509IssuerName").text = self._issuer
         _add(issuer_serial, "X509SerialNumber").text = self._serial
-        document.insert(0, signature)
-        context = xmlsec.SignatureContext()
-        context.key = self._key
-        context.sign(signature)
-        return document
+        return key_info
 
 
 class Verifier:
@@ -106,13 +122,26 @@ def _add(parent: etree._Element, name: str, **attributes: str) -> etree._Element
     return etree.SubElement(parent, _DS + name, attributes)
 
 
-def _add_reference(signed_info: etree._Element, uri: str, *algorithms: str) -> None:
+def _with_key(key: RSAPrivateKey) -> Callable[[bytes], bytes]:
+    return lambda data: key.sign(data, PKCS1v15(), SHA256())
+
+
+def _canonical(element: etree._Element) -> bytes:
+    """Return an element's exclusive canonical form, without comments (https://www.w3.org/TR/xml-exc-c14n/)."""
+    return etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
+
+
+def _digest(element: etree._Element) -> str:
+    return base64.b64encode(hashlib.sha256(_canonical(element)).digest()).decode()
+
+
+def _add_reference(signed_info: etree._Element, uri: str, digest: str, *algorithms: str) -> None:
     reference = _add(signed_info, "Reference", URI=uri)
     transforms = _add(reference, "Transforms")
     for algorithm in algorithms:
         _add(transforms, "Transform", Algorithm=algorithm)
     _add(reference, "DigestMethod", Algorithm=_SHA256)
-    _add(reference, "DigestValue")
+    _add(reference, "DigestValue").text = digest
 
 
 def _only_signature(document: etree._Element) -> etree._Element:

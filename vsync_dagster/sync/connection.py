@@ -83,6 +83,8 @@ def connect_dict(
 def _warn(settings: DictSettings, now: datetime) -> None:
     if settings.insecure:
         _log.warning("%s=1: nothing that DICT says is verified; for a DICT on this machine only", INSECURE)
+    for warning in settings.warnings:
+        _log.warning("%s", warning)
     for certificate in ending_soon(settings.certificates, now):
         _log.warning(
             "the certificate %x of %s ends on %s, in %.0f days: renew it",

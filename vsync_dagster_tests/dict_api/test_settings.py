@@ -1,5 +1,6 @@
 """The variables that concern DICT, and the connections that they make: real files, real TLS."""
 
+import re
 import ssl
 import threading
 from collections.abc import Iterator
@@ -292,6 +293,42 @@ def test_verification_is_never_switched_off_for_another_machine(url: str) -> Non
 @pytest.mark.parametrize("value", ["", "0"])
 def test_verification_is_on_unless_it_is_switched_off(value: str) -> None:
     assert not read_dict_settings(variables(VSYNC_DICT_INSECURE=value)).insecure
+
+
+def test_a_weak_certificate_of_dicts_or_ours_is_refused(tmp_path: Path) -> None:
+    weak = tmp_path / "weak.pem"
+    weak.write_bytes(self_signed(rsa.generate_private_key(65537, 1024)))  # noqa: S505 - so it must be
+    too_weak = r"names a certificate \(serial number [0-9a-f]+\) without an RSA key of 2048 bits or more"
+
+    assert re.fullmatch(f"VSYNC_DICT_SIGNING_CERT_FILES {too_weak}", refused(VSYNC_DICT_SIGNING_CERT_FILES=str(weak)))
+    ours = refused(VSYNC_SIGNING_CERT_FILE=str(weak), VSYNC_SIGNING_KEY_FILE=None, VSYNC_SIGNING_KEY="pkcs11:object=a")
+    assert re.fullmatch(f"VSYNC_SIGNING_CERT_FILE {too_weak}", ours)
+
+
+def test_a_key_is_in_a_file_or_in_a_token_not_in_both() -> None:
+    said = refused(VSYNC_SIGNING_KEY="pkcs11:object=geheim")
+
+    assert said == "VSYNC_SIGNING_KEY and VSYNC_SIGNING_KEY_FILE are both set; unset the one not in use"
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_file_that_others_can_read_is_warned_of(name: str, tmp_path: Path) -> None:
+    copy = tmp_path / "geheim.key"
+    copy.write_bytes(Path(variables()[f"{name}_FILE"]).read_bytes())
+    copy.chmod(0o604)
+
+    [warning] = read_dict_settings(variables(**{f"{name}_FILE": str(copy)})).warnings
+
+    assert warning == f"the file of {name}_FILE can be read by every user of this machine: run chmod 600"
+    copy.chmod(0o640)
+    assert read_dict_settings(variables(**{f"{name}_FILE": str(copy)})).warnings == ()
+
+
+def self_signed(key: rsa.RSAPrivateKey) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "weak")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 4711, now, now + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 # How long certificates last
