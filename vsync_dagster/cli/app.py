@@ -58,6 +58,9 @@ def cli() -> None:
                                      that key's password, if any, in VSYNC_DICT_CLIENT_KEY_PASSWORD
       VSYNC_SIGNING_CERT_FILE        our certificate for signatures, its key in VSYNC_SIGNING_KEY_FILE,
                                      that key's password, if any, in VSYNC_SIGNING_KEY_PASSWORD
+      VSYNC_SIGNING_KEY              instead of the key's file: a key in an HSM, such as pkcs11:token=pix;object=key
+      VSYNC_SIGNING_MODULE           the HSM's PKCS#11 library
+      VSYNC_SIGNING_PIN_FILE         the file with the HSM's PIN
       VSYNC_DICT_CA_FILE             the authorities that DICT's servers are certified by
       VSYNC_DICT_SIGNING_CERT_FILES  the certificates that DICT signs with, parted by commas
       VSYNC_DICT_DOWNLOAD_HOSTS      where CID files may come from; default the environment's
