@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from vsync_dagster.dict_api.cid_file import SLOWEST_DOWNLOAD
 from vsync_dagster.dict_api.settings import DictSettings, read_dict_settings
 from vsync_dagster.local_db.alerts import Severity
 from vsync_dagster.local_db.database import Database
@@ -97,6 +98,21 @@ class Environment:
     def dict_settings(self) -> DictSettings:
         """How to reach DICT: `VSYNC_DICT_*` and `VSYNC_SIGNING_*`, and the files that they name."""
         return read_dict_settings(self.variables)
+
+    @property
+    def download_folder(self) -> Path:
+        """`VSYNC_DOWNLOAD_FOLDER`: where CID files are while a run reads them; by default in `VSYNC_HOME`."""
+        return Path(self.variables.get("VSYNC_DOWNLOAD_FOLDER") or self.home / "downloads").absolute()
+
+    @property
+    def min_download_rate(self) -> float:
+        """`VSYNC_DOWNLOAD_MIN_RATE`: the fewest bytes a second at which a CID file's download goes on."""
+        name, value = "VSYNC_DOWNLOAD_MIN_RATE", self.variables.get("VSYNC_DOWNLOAD_MIN_RATE")
+        if not value:
+            return SLOWEST_DOWNLOAD
+        if not re.fullmatch("[1-9][0-9]{0,11}", value):
+            raise EnvironmentVariableError(f"{name} is malformed; it is a number of bytes per second, such as 1000000")
+        return float(value)
 
     @property
     def budget_wait_seconds(self) -> float:

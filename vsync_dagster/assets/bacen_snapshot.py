@@ -114,6 +114,8 @@ def _comparer(
             settings.max_file_bytes,
             settings.log_lag_seconds,
             connection.allowance,
+            connection.download_folder,
+            connection.min_download_rate,
             settings.sleep,
         ),
         ispb=partition.ispb,

@@ -65,6 +65,8 @@ def cli() -> None:
       VSYNC_DICT_SIGNING_CERT_FILES  the certificates that DICT signs with, parted by commas
       VSYNC_DICT_DOWNLOAD_HOSTS      where CID files may come from; default the environment's
       VSYNC_DICT_DOWNLOAD_BASE       the host that CID file URLs are rewritten to
+      VSYNC_DOWNLOAD_FOLDER          where CID files are while they are read, default in VSYNC_HOME
+      VSYNC_DOWNLOAD_MIN_RATE        the slowest download of a CID file, in bytes per second, default 1000000
       VSYNC_DICT_INSECURE            1 to verify nothing, for a DICT on this machine
 
     \b

@@ -7,6 +7,7 @@ API.
 import hashlib
 import logging
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ import numpy.typing as npt
 
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import CidFileContentError, CidFileError, CidFilePlaceError
-from vsync_dagster.dict_api.exchange import has_known_encoding
 from vsync_dagster.dict_api.messages import CidSetFile
+from vsync_dagster.dict_api.network import time_limited
+from vsync_dagster.dict_api.transport import has_known_encoding, unpacked
 from vsync_dagster.progress import LONG_WAIT_S, counting, log_retry
 from vsync_dagster.reconcile.cid import CID_BYTES
 from vsync_dagster.reconcile.cid_set import Choice, CidArray, Words
@@ -33,7 +35,11 @@ _BLOCK_LINES = 4_096
 _FIRST_POLL, _LONGEST_POLL = 2.0, 30.0
 DEFAULT_PORTS = {"https": 443, "http": 80}
 _MAX_DECODINGS = 3
-_LOST_STATUSES = (404, 410)
+SLOWEST_DOWNLOAD = 1_000_000.0
+_CONNECT_SECONDS = 120.0
+# In production, files were AVAILABLE minutes before their store had them, some never: wait, then ask for another.
+_NOT_THERE, _NOT_THERE_PAUSE = "HTTP 404", 10.0
+_GONE = 410
 _ONES, _LOW_BITS, _EVERY_OTHER = np.array([0x0101010101010101, 0x0F0F0F0F0F0F0F0F, 0x00FF00FF00FF00FF], np.uint64)
 
 Lines = npt.NDArray[np.uint8]  # (n, 65)
@@ -147,8 +153,8 @@ def download(
     *,
     rule: DownloadRule,
     max_bytes: int,
+    min_rate: float = SLOWEST_DOWNLOAD,
     attempts: int = 3,
-    time_limit: float = 900.0,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -160,16 +166,17 @@ def download(
         target: where to put it; written only when everything is right.
         rule: where it may come from.
         max_bytes: the largest file to accept, unpacked.
-        attempts: how often a download that breaks off or arrives altered is tried.
-        time_limit: seconds that one attempt may take.
+        min_rate: the fewest bytes a second, on average, at which an attempt goes on (`VSYNC_DOWNLOAD_MIN_RATE`); two
+            minutes come on top.
+        attempts: how often a download that breaks off, arrives altered or is not there yet is tried.
         sleep: waits between the attempts, in seconds.
-        clock: seconds, for `time_limit`.
+        clock: seconds, for an attempt's time.
 
     Raises:
         CidFileError: no attempt succeeded; with `ask_again` if the server no longer has the file.
         CidFileContentError: the file is larger than `max_bytes`.
         CidFilePlaceError: the rule does not permit where it is.
-        PermanentError: the disk does not take it.
+        PermanentError: the disk does not take it, or has too little space for it.
     """
     if file.url is None or file.bytes is None or file.sha256 is None:
         raise CidFileError("DICT's CID file is AVAILABLE and lacks its Url, Bytes or Sha256; try again later")
@@ -177,21 +184,36 @@ def download(
         raise CidFileContentError(f"the CID file has {file.bytes} bytes, more than the {max_bytes} permitted")
     url = rule.place(file.url)
     part = target.with_name(target.name + ".part")
-    fetching = _Download(http, url, part, file.bytes, file.sha256.lower(), time_limit, clock)
+    limit = _CONNECT_SECONDS + file.bytes / min_rate
+    fetching = _Download(http, url, part, file.bytes, file.sha256.lower(), limit, clock)
+    failure: str | None = None
     try:
-        failure: str | None = None
+        _check_space(target.parent, file.bytes)
         for attempt in range(attempts):
             if attempt:
-                log_retry(_log, attempt, attempts, 2.0**attempt, f"the CID file was not downloaded: {failure}")
-                sleep(2.0**attempt)
+                pause = (_NOT_THERE_PAUSE if failure == _NOT_THERE else 1.0) * 2.0**attempt
+                log_retry(_log, attempt, attempts, pause, f"the CID file was not downloaded: {failure}")
+                sleep(pause)
             if (failure := fetching.once()) is None:
                 part.replace(target)
                 return
+        if failure == _NOT_THERE:
+            raise CidFileError(f"the CID file is gone ({_NOT_THERE}); ask for another", ask_again=True)
         raise CidFileError(f"the CID file could not be downloaded in {attempts} attempts: {failure}; try again later")
     except OSError as error:
         raise PermanentError(f"the CID file cannot be stored: {error.strerror}", code="storage") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def _check_space(folder: Path, size: int) -> None:
+    """Refuse a download that does not fit, before it takes hours and fills the disk."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise PermanentError(
+            f"the CID file cannot be stored: it has {size} bytes, and {free} are free in VSYNC_DOWNLOAD_FOLDER",
+            code="storage",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,31 +291,33 @@ class _Download:
     def once(self) -> str | None:
         """Download once; returns what was wrong, None if nothing was."""
         try:
-            with self.http.stream("GET", self.url, headers={"Accept": "*/*"}) as response:
-                if response.status_code in _LOST_STATUSES:
-                    lost = f"the CID file is gone (HTTP {response.status_code}); ask for another"
-                    raise CidFileError(lost, ask_again=True)
-                if response.status_code != 200:
-                    return f"HTTP {response.status_code}"
-                if not has_known_encoding(response):
-                    return "its encoding is unknown"
-                return self._store(response)
+            with (
+                time_limited(self.time_limit, self.clock),
+                self.http.stream("GET", self.url, headers={"Accept": "*/*"}) as response,
+            ):
+                return self._refused(response) or self._store(response)
+        except (httpx.ReadTimeout, httpx.WriteTimeout):
+            return f"it takes too long, by the {self.time_limit:.0f} s for its size"
         except httpx.RequestError as error:
             return type(error).__name__
 
+    def _refused(self, response: httpx.Response) -> str | None:
+        if response.status_code == _GONE:
+            raise CidFileError(f"the CID file is gone (HTTP {_GONE}); ask for another", ask_again=True)
+        if response.status_code != 200:
+            return f"HTTP {response.status_code}"
+        return None if has_known_encoding(response) else "its encoding is unknown"
+
     def _store(self, response: httpx.Response) -> str | None:
-        deadline = self.clock() + self.time_limit
         digest, received = hashlib.sha256(), 0
         with self.part.open("wb") as out, counting(_log, "bytes of the CID file", self.size) as count:
-            for chunk in response.iter_bytes():
-                received += len(chunk)
+            for piece in unpacked(response):
+                received += len(piece)
                 if received > self.size:
                     return "it is longer than DICT says"
-                if self.clock() > deadline:
-                    return "it takes too long"
-                digest.update(chunk)
-                out.write(chunk)
-                count.advance(len(chunk))
+                digest.update(piece)
+                out.write(piece)
+                count.advance(len(piece))
         if received != self.size:
             return "it is shorter than DICT says"
         return None if digest.hexdigest() == self.sha256 else "its SHA-256 is not the one that DICT named"

@@ -14,6 +14,8 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from vsync_dagster.dict_api.errors import DictIdentityError
+from vsync_dagster.dict_api.network import DictNetwork, time_limited
+from vsync_dagster.dict_api.transport import DictTransport, has_known_encoding, unpacked
 from vsync_dagster.dict_api.xml import MAX_DOCUMENT_BYTES
 from vsync_dagster.reconcile.errors import PermanentError, VsyncError
 
@@ -30,14 +32,18 @@ def http_client(
     timeout: float = CALL_TIMEOUT,
     ssl_context: ssl.SSLContext | None = None,
     max_connections: int = 20,
+    network: DictNetwork | None = None,
 ) -> httpx.Client:
     """Return a client for DICT's base URL (such as `https://host:16522/api/v2/`); the caller closes it.
+
+    What it sends and how long it keeps connections is ruled by the network under it (see `dict_api.network`).
 
     Args:
         base_url: DICT's base URL.
         timeout: seconds to wait for a connection and for each piece of an answer.
         ssl_context: certificates to show and to trust; by default the public certificate authorities.
         max_connections: the size of the pool.
+        network: makes the connections; by default over the system's sockets and resolver.
 
     Raises:
         PermanentError: `base_url` is not an http or https URL; the text does not quote it.
@@ -46,8 +52,7 @@ def http_client(
         base_url=_checked(base_url),
         headers={"Accept": "application/xml, application/problem+xml", "Accept-Encoding": "gzip"},
         timeout=timeout,
-        verify=ssl_context or True,
-        limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+        transport=DictTransport(network or DictNetwork(), ssl_context, max_connections),
         follow_redirects=False,
         trust_env=False,
     )
@@ -101,21 +106,22 @@ class NoAnswerError(VsyncError):
 
 
 def exchange(http: httpx.Client, request: Request, clock: Callable[[], float], time_limit: float) -> Answer:
-    """Send a request and read its whole answer within `time_limit` seconds of `clock`.
+    """Send a request and read its whole answer within `time_limit` seconds of `clock`, whatever the peer does.
 
     Raises:
         NoAnswerError: no connection, no answer in time, or half an answer.
         DictIdentityError: one side does not accept the other's certificate.
     """
-    deadline = clock() + time_limit
     # Whole, so that it is parsed once: httpx would parse the path, and again what comes of it and the base URL.
     url = f"{http.base_url}{request.path}"
     try:
-        with http.stream(
-            request.method, url, params=request.params, headers=request.headers, content=request.body
-        ) as response:
-            body = _read_bounded(response, clock, deadline)
-            return Answer(response.status_code, response.headers.get("Retry-After"), body)
+        with (
+            time_limited(time_limit, clock),
+            http.stream(
+                request.method, url, params=request.params, headers=request.headers, content=request.body
+            ) as response,
+        ):
+            return Answer(response.status_code, response.headers.get("Retry-After"), _read_bounded(response))
     except httpx.RequestError as error:
         raise _no_answer(error) from None
 
@@ -140,23 +146,15 @@ def _certificate_refusal(error: BaseException | None) -> str | None:
     return None
 
 
-def _read_bounded(response: httpx.Response, clock: Callable[[], float], deadline: float) -> bytes:
+def _read_bounded(response: httpx.Response) -> bytes:
     if not has_known_encoding(response):
         return b""
     body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
+    for piece in unpacked(response):
+        body += piece
         if len(body) > MAX_DOCUMENT_BYTES:
             return b""
-        if clock() > deadline:
-            # The timeouts of httpx start anew with every byte that arrives.
-            raise NoAnswerError("TIMEOUT", sent=True)
     return bytes(body)
-
-
-def has_known_encoding(response: httpx.Response) -> bool:
-    """Tell whether a body is plain or gzip once over; nested encodings could unpack to any size."""
-    return response.headers.get("Content-Encoding", "identity").lower() in ("gzip", "identity")
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> float | None:

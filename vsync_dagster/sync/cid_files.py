@@ -1,8 +1,11 @@
 """Getting a participant's CID files: asked for once, kept by Id, downloaded and checked."""
 
 import logging
+import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,7 +19,7 @@ from vsync_dagster.dict_api.messages import CidSetFile
 from vsync_dagster.local_db import cid_files
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.progress import log_wait
-from vsync_dagster.reconcile.errors import BudgetExhaustedError
+from vsync_dagster.reconcile.errors import BudgetExhaustedError, PermanentError
 from vsync_dagster.sync.allowance import Allowance
 
 _log = logging.getLogger(__name__)
@@ -41,6 +44,8 @@ class CidFiles:
     max_bytes: int
     lag: float
     allowance: Allowance
+    download_folder: Path
+    min_rate: float
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -82,12 +87,41 @@ class CidFiles:
     def _fetch(self, key_type: str, file_id: int, target: Path) -> datetime:
         file = wait_for_file(self.client, file_id, key_type, sleep=self.sleep)
         created_at = _creation_time(file)
-        download(self.http, file, target, rule=self.downloads, max_bytes=self.max_bytes)
+        download(
+            self.http,
+            file,
+            target,
+            rule=self.downloads,
+            max_bytes=self.max_bytes,
+            min_rate=self.min_rate,
+            sleep=self.sleep,
+        )
         # What happened just before the file was made is in the log only after its lag.
         lagging = max(0.0, self.lag - (self.now() - created_at).total_seconds())
         log_wait(_log, lagging, "DICT's event log to catch up")
         self.sleep(lagging)
         return created_at
+
+    @contextmanager
+    def folder(self, key_type: str) -> Iterator[Path]:
+        """Make a folder for the file of a key type, and delete it afterwards, with what a run that died has left.
+
+        Raises:
+            PermanentError: there can be none in `VSYNC_DOWNLOAD_FOLDER`.
+        """
+        prefix = f"cid-file-{self.ispb}-{key_type}-"
+        try:
+            self.download_folder.mkdir(parents=True, exist_ok=True)
+            # One run at a time has the participant's lease: nobody reads what is there already.
+            for left in self.download_folder.glob(f"{prefix}*"):
+                shutil.rmtree(left, ignore_errors=True)
+            made = tempfile.TemporaryDirectory(prefix=prefix, dir=self.download_folder)
+        except OSError as error:
+            raise PermanentError(
+                f"the CID file cannot be stored: {error.strerror}; look at VSYNC_DOWNLOAD_FOLDER", code="storage"
+            ) from None
+        with made as name:
+            yield Path(name)
 
     def _kept(self, key_type: str) -> int | None:
         kept = self.database.retrying(

@@ -1,12 +1,10 @@
 """Comparing DICT's sets with a local snapshot: what `bacen_snapshot` does."""
 
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import polars as pl
@@ -151,8 +149,8 @@ class Comparer:
             return None
 
     def _by_file(self, key_type: str, file_id: int, cids: SnapshotCids, cut: datetime) -> DictSet:
-        with tempfile.TemporaryDirectory(prefix="vsync-") as folder:
-            path = Path(folder) / "cids"
+        with self.files.folder(key_type) as folder:
+            path = folder / "cids"
             created_at = self.files.fetch(key_type, file_id, path)
             return dict_set.from_file(
                 self.client,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 
@@ -32,6 +33,8 @@ class DictConnection:
     client: DictClient
     http: httpx.Client
     downloads: DownloadRule
+    download_folder: Path
+    min_download_rate: float
     allowance: Allowance
 
 
@@ -77,7 +80,14 @@ def connect_dict(
         with budget.learning() as is_due:
             if is_due:
                 _learn_limits(client)
-        yield DictConnection(client, http, settings.downloads, Allowance(budget, longest_wait))
+        yield DictConnection(
+            client,
+            http,
+            settings.downloads,
+            variables.download_folder,
+            variables.min_download_rate,
+            Allowance(budget, longest_wait),
+        )
 
 
 def _warn(settings: DictSettings, now: datetime) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -55,17 +56,24 @@ EXHAUSTED = Reply(418, b"the test's script has no further answer")
 class ScriptedServer:
     """Answers from a script, one reply a request, or by a function; keeps what it received."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        self.host = host
+        self.scheme = "http" if tls is None else "https"
         self.received: list[Received] = []
         self.answer: Callable[[Received], Reply] | None = None
         self._script: list[Reply] = []
         self._lock = threading.Lock()
-        self._http = _Server(self)
+        self._http = _Server(self, (host, port), tls)
 
     @property
     def url(self) -> str:
         """The base URL, of the shape that DICT's has."""
-        return f"http://127.0.0.1:{self._http.server_port}/api/v2/"
+        return f"{self.scheme}://{self.host}:{self.port}/api/v2/"
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._http.server_port
 
     def script(self, *replies: Reply) -> None:
         """Append replies to the script."""
@@ -90,9 +98,11 @@ class ScriptedServer:
 
 
 @contextlib.contextmanager
-def scripted_server() -> Iterator[ScriptedServer]:
+def scripted_server(
+    host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[ScriptedServer]:
     """Run a server in a thread."""
-    server = ScriptedServer()
+    server = ScriptedServer(host, port, tls)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -106,9 +116,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, scripted: ScriptedServer) -> None:
+    def __init__(self, scripted: ScriptedServer, address: tuple[str, int], tls: ssl.SSLContext | None) -> None:
         self.scripted = scripted
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(address, _Handler)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: clients that go away are part of the tests."""

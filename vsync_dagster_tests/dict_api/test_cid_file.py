@@ -3,7 +3,9 @@
 import dataclasses
 import gzip
 import hashlib
+import itertools
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -177,16 +179,28 @@ def test_a_failed_attempt_leaves_nothing_of_itself_in_the_next(
     assert target.read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize(("status", "attempts"), [(404, 3), (410, 1)])
 def test_a_file_that_is_gone_is_to_be_asked_for_again(
-    server: ScriptedServer, line: Line, target: Path, status: int
+    server: ScriptedServer, line: Line, target: Path, status: int, attempts: int
 ) -> None:
-    server.script(Reply(status, b"gone"))
+    """AVAILABLE and yet 404 (a case from production): its store may be behind, so another is asked for after a while."""
+    server.answer = lambda _: Reply(status, b"gone")
 
     with pytest.raises(CidFileError, match=f"gone \\(HTTP {status}\\)") as error:
         fetch(line, described(server), target)
     assert error.value.ask_again
-    assert len(server.received) == 1
+    assert len(server.received) == attempts
+    assert line.time.sleeps == [20.0, 40.0][: attempts - 1]
+
+
+def test_a_file_that_is_there_after_a_while_is_not_asked_for_again(
+    server: ScriptedServer, line: Line, target: Path
+) -> None:
+    server.script(Reply(404, b"not yet"), Reply(404, b"not yet"), Reply(200, CONTENT))
+
+    fetch(line, described(server), target)
+
+    assert target.read_bytes() == CONTENT
 
 
 def test_a_file_over_the_bound_is_not_even_fetched(server: ScriptedServer, line: Line, target: Path) -> None:
@@ -203,12 +217,19 @@ def test_a_body_that_unpacks_to_more_than_named_is_not_stored(server: ScriptedSe
         fetch(line, described(server), target)
 
 
-def test_a_download_that_takes_too_long_is_broken_off(server: ScriptedServer, line: Line, target: Path) -> None:
-    server.script(*[Reply(200, CONTENT, drip=0.005)] * 3)
-    ticks = iter(range(100))
+@pytest.mark.parametrize(("min_rate", "in_time"), [(1, True), (10, False)])
+def test_the_time_of_a_download_follows_its_size(
+    server: ScriptedServer, line: Line, target: Path, min_rate: float, in_time: bool
+) -> None:
+    """195 bytes, each a wait, in 120 and 195 waits, or in 120 and 19."""
+    server.script(Reply(200, CONTENT[:195], drip=0.002))
+    ticks = itertools.count()
+    how = {"min_rate": min_rate, "attempts": 1, "clock": lambda: next(ticks)}
 
-    with pytest.raises(CidFileError, match="takes too long"):
-        fetch(line, described(server), target, time_limit=3, clock=lambda: next(ticks))
+    with nullcontext() if in_time else pytest.raises(CidFileError, match="takes too long, by the 140 s"):
+        fetch(line, described(server, CONTENT[:195]), target, **how)
+
+    assert target.exists() is in_time
 
 
 @pytest.mark.parametrize("missing", ["url", "bytes", "sha256"])
@@ -321,6 +342,26 @@ def test_a_disk_that_does_not_take_the_file_is_a_permanent_error(
 
     with pytest.raises(PermanentError, match=r"cannot be stored: No such file or directory$"):
         fetch(line, described(server), tmp_path / "absent" / "cids")
+
+
+def test_a_file_that_does_not_fit_on_the_disk_is_not_asked_for(
+    server: ScriptedServer, line: Line, target: Path
+) -> None:
+    with pytest.raises(
+        PermanentError, match=r"has 10{18} bytes, and [0-9]+ are free in VSYNC_DOWNLOAD_FOLDER"
+    ) as error:
+        fetch(line, described(server, bytes=10**18), target, max_bytes=10**19)
+    assert error.value.code == "storage"
+    assert server.received == []
+
+
+def test_a_disk_that_fills_up_is_one_clear_line(server: ScriptedServer, line: Line, target: Path) -> None:
+    target.with_name("cids.part").symlink_to("/dev/full")
+    server.script(Reply(200, CONTENT))
+
+    with pytest.raises(PermanentError, match=r"^the CID file cannot be stored: No space left on device$"):
+        fetch(line, described(server), target)
+    assert list(target.parent.iterdir()) == []
 
 
 def test_a_download_host_that_is_not_there_is_a_transient_error(target: Path) -> None:

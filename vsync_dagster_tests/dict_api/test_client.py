@@ -116,7 +116,7 @@ def test_policies_are_read_and_the_budget_learns_them(server: ScriptedServer, li
 
 
 def test_a_connection_is_used_again(server: ScriptedServer, line: Line) -> None:
-    server.script(verification(VSYNC), problem(503, "ServiceUnavailable"), verification(VSYNC))
+    server.script(verification(VSYNC), problem(500, "InternalServerError"), verification(VSYNC))
 
     verify(line.client())
     verify(line.client())
