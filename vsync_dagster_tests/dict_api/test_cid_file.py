@@ -183,7 +183,7 @@ def test_a_failed_attempt_leaves_nothing_of_itself_in_the_next(
 def test_a_file_that_is_gone_is_to_be_asked_for_again(
     server: ScriptedServer, line: Line, target: Path, status: int, attempts: int
 ) -> None:
-    """AVAILABLE and yet 404 (a case from production): its store may be behind, so another is asked for after a while."""
+    """AVAILABLE and yet 404 (met in production): its store may be behind, so another is asked for after a while."""
     server.answer = lambda _: Reply(status, b"gone")
 
     with pytest.raises(CidFileError, match=f"gone \\(HTTP {status}\\)") as error:

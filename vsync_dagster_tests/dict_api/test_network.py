@@ -175,6 +175,7 @@ class Sites:
         self.asked: list[str] = []
 
     def resolve(self, host: str, port: int) -> list[str]:
+        assert port == self.sites[0].port
         self.asked.append(host)
         return [self.sites[self.current].host]
 
@@ -372,7 +373,7 @@ def test_a_handshake_ends_in_its_time(hello: bytes) -> None:
     """The TLS library waits for a record of 16 KiB that comes byte by byte."""
     context = ssl.create_default_context()
     with (
-        raw_server(trickled(hello, b"\0") if hello else lambda connection: _drain(connection)) as port,
+        raw_server(trickled(hello, b"\0") if hello else _drain) as port,
         http_client(f"https://127.0.0.1:{port}/", ssl_context=context) as http,
         pytest.raises(NoAnswerError, match="NO_CONNECTION"),
     ):
@@ -400,8 +401,12 @@ def test_a_resolver_that_does_not_answer_ends_in_the_attempts_time() -> None:
 def test_a_body_that_is_not_taken_ends_in_the_attempts_time() -> None:
     """The peer reads nothing: the buffers on the way fill up."""
     ended = threading.Event()
+
+    def wait(_: socket.socket) -> None:
+        ended.wait(30)
+
     request = Request("createSyncVerification", budget.CIDS_EVENTS_LIST, "POST", "x", body=b"x" * 50_000_000)
-    with raw_server(lambda _: bool(ended.wait(30)) and None) as port, http_client(f"http://127.0.0.1:{port}/") as http:
+    with raw_server(wait) as port, http_client(f"http://127.0.0.1:{port}/") as http:
         try:
             with pytest.raises(NoAnswerError, match="TIMEOUT"):
                 exchange(http, request, time.monotonic, 0.5)
