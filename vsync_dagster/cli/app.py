@@ -10,6 +10,7 @@ from vsync_dagster.cli.chain import verify_chain
 from vsync_dagster.cli.console import console
 from vsync_dagster.cli.data import migrate, participants, reports
 from vsync_dagster.cli.demo import demo, dev
+from vsync_dagster.cli.doctor import doctor
 from vsync_dagster.cli.export import export
 from vsync_dagster.cli.key_table import key_table
 from vsync_dagster.cli.keys import keys
@@ -85,6 +86,7 @@ def cli() -> None:
 for command in (
     demo,
     dev,
+    doctor,
     migrate,
     roles,
     key_table,

@@ -3,6 +3,7 @@
 An error names the variable and never the file, its content or a password.
 """
 
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from vsync_dagster.reconcile.errors import EnvironmentVariableError
 
@@ -22,6 +24,7 @@ class CertificateExpiredError(EnvironmentVariableError):
 
 
 RENEW_WITHIN = timedelta(days=30)
+_CNPJ = ObjectIdentifier("2.16.76.1.3.3")
 _SHORTEST_RSA_KEY = 2_048
 
 
@@ -82,6 +85,35 @@ def check_dates(certificates: Iterable[ConfiguredCertificate], now: datetime) ->
         last = max(held, key=lambda one: one.ends_at)
         when = f"ended on {last.ends_at:%Y-%m-%d}" if last.ends_at < now else f"begins on {last.begins_at:%Y-%m-%d}"
         raise CertificateExpiredError(f"the certificate of {variable} {when}: put a valid one in its place")
+
+
+def ispb_of(certificate: x509.Certificate) -> str | None:
+    """Return the ISPB that a certificate's subject names, None where it names none.
+
+    That is `OU=ISPB-NNNNNNNN`, as requests for certificates of the SPB have it, or a common name of eight digits, as
+    the simulator's certificates have it.
+    """
+    units = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)]
+    names = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    in_units = [found[1] for unit in units if (found := re.fullmatch("ISPB-([0-9A-Za-z]{8})", unit))]
+    return next(iter([*in_units, *(name for name in names if re.fullmatch("[0-9]{8}", name))]), None)
+
+
+def cnpj_root_of(certificate: x509.Certificate) -> str | None:
+    """Return the first eight characters of the holder's CNPJ, which are its ISPB, None where there is no CNPJ.
+
+    It is in ICP-Brasil's otherName 2.16.76.1.3.3. The holder need not be the participant.
+    """
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+    for one in names.get_values_for_type(x509.OtherName):
+        # DER of a string: its tag, its length (below 128), its content.
+        text = one.value[2:].decode("latin-1")
+        if one.type_id == _CNPJ and re.fullmatch("[0-9A-Z]{12}[0-9]{2}", text):
+            return text[:8]
+    return None
 
 
 def read_certificates(variables: Mapping[str, str], name: str, what: str) -> list[x509.Certificate]:
