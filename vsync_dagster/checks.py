@@ -8,7 +8,8 @@ import dagster as dg
 from pydantic import Field
 
 from vsync_dagster.assets.sync_report import sync_report
-from vsync_dagster.local_db import reports
+from vsync_dagster.local_db import metrics, reports
+from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import sync_partitions
 from vsync_dagster.reconcile.errors import PermanentError
@@ -20,7 +21,7 @@ _DESCRIPTIONS = {
     "discrepancies": "The sync found no more discrepancies than that.",
     "error_rate": "No larger share of the fixes failed.",
     "fixes_failed": "No more fixes failed.",
-    "missing_bacen": "No more keys are here and not at DICT.",
+    "missing_bacen": "No more keys are here and not at DICT, those under review included.",
 }
 
 
@@ -31,7 +32,7 @@ class Thresholds(dg.ConfigurableResource[None]):
     discrepancies: int = Field(default=100, ge=0, description="Discrepancies found.")
     error_rate: float = Field(default=0.05, ge=0, le=1, description="Share of the fixes that failed.")
     fixes_failed: int = Field(default=0, ge=0, description="Fixes that failed.")
-    missing_bacen: int = Field(default=10, ge=0, description="Keys that only we hold.")
+    missing_bacen: int = Field(default=10, ge=0, description="Keys here and not at DICT, those under review included.")
 
 
 with warnings.catch_warnings():
@@ -43,23 +44,37 @@ with warnings.catch_warnings():
     ]
 
 
-@dg.multi_asset_check(name="thresholds", specs=_SPECS)
+# As a subset, since a figure that is not known is not checked.
+@dg.multi_asset_check(name="thresholds", specs=_SPECS, can_subset=True)
 def thresholds(
     context: dg.AssetCheckExecutionContext, local_database: LocalDatabase, thresholds: Thresholds
 ) -> Iterator[dg.AssetCheckResult]:
     """Compare the run's own report with what is normal; a figure that is not fails no run.
 
+    What the run does not know by itself is not checked, and nothing is of a dry run: the last check's result stands.
+
     Raises:
         PermanentError: the run wrote no report.
     """
     run_id = context.run.run_id
-    report = local_database.database().retrying(lambda connection: reports.of_run(connection, run_id))
+
+    def read(connection: Connection) -> tuple[Report | None, int | None]:
+        report = reports.of_run(connection, run_id)
+        missing = None if report is None else metrics.missing_at_dict(connection, report.participant_ispb)
+        return report, missing
+
+    report, missing_at_dict = local_database.database().retrying(read)
     if report is None:
         raise PermanentError(
             f"run {run_id} has no report: materialize sync_report with its checks", code="report-missing"
         )
-    found, limits = _figures(report), Figures(**thresholds.model_dump())
+    if report.dry_run:
+        return
+    found, limits = _figures(report, missing_at_dict), Figures(**thresholds.model_dump())
+    chosen = {key.name for key in context.selected_asset_check_keys}
     for name, passed in within(found, limits).items():
+        if name not in chosen:
+            continue
         yield dg.AssetCheckResult(
             passed=passed,
             check_name=name,
@@ -69,12 +84,14 @@ def thresholds(
         )
 
 
-def _figures(report: Report) -> Figures:
-    made = report.entries_created + report.entries_updated + report.entries_deleted
+def _figures(report: Report, missing_at_dict: int | None) -> Figures:
+    """Return what the report's own run found and did, and what is here and not at DICT by all that is known."""
+    itself = report.repaired_itself
+    made = (report.entries_created or 0) + (report.entries_updated or 0) + (report.entries_deleted or 0)
     return Figures(
-        duration_seconds=report.duration_ms / 1000,
-        discrepancies=report.discrepancies,
-        error_rate=error_rate(report.fixes_failed, made),
-        fixes_failed=report.fixes_failed,
-        missing_bacen=report.missing_bacen,
+        duration_seconds=report.duration_ms / 1000 if report.compared_itself else None,
+        discrepancies=report.discrepancies if report.compared_itself else None,
+        error_rate=error_rate(report.fixes_failed or 0, made) if itself else None,
+        fixes_failed=report.fixes_failed if itself else None,
+        missing_bacen=missing_at_dict,
     )

@@ -6,7 +6,7 @@ and writes the report instead, which needs no daemon. Where PostgreSQL is what f
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -16,13 +16,20 @@ from vsync_dagster.dict_api.errors import DictUnavailableError
 from vsync_dagster.local_db import fixes
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.partitions import SyncPartition
-from vsync_dagster.reconcile.errors import UNEXPECTED, BudgetExhaustedError, NotStartedError, VsyncError
+from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA
+from vsync_dagster.reconcile.errors import UNEXPECTED, BudgetExhaustedError, NotStartedError, VsyncError, unforeseen
 from vsync_dagster.reconcile.status import SyncType
 from vsync_dagster.resources import SyncSettings, environment
-from vsync_dagster.sync.report import RunFacts, failed_report, write_report
+from vsync_dagster.store import Snapshot, SnapshotMissingError, SnapshotStore
+from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts, LocalFacts
+from vsync_dagster.sync.repair import RECORD_SCHEMA
+from vsync_dagster.sync.report import Learnt, Origin, RunFacts, failed_report, write_report
 from vsync_dagster.sync.spool import spool
 
 _log = logging.getLogger(__name__)
+
+ORDER = ("local_snapshot", "bacen_snapshot", "discrepancies", "applied_fixes", "sync_report")
+"""The assets of a sync, each built on the one before."""
 
 
 NOT_STARTED = "vsync/not_started"
@@ -50,6 +57,7 @@ def report_failure(context: dg.HookContext) -> None:
     report_run_failure(
         run_id=context.run_id,
         partition=SyncPartition.parse(run.tags["dagster/partition"]),
+        assets=assets_of(run),
         settings=context.resources.settings,
         started_at=started_at(context.instance, context.run_id),
         error=context.op_exception,
@@ -63,11 +71,12 @@ def report_run_failure(
     settings: SyncSettings,
     started_at: datetime,
     error: BaseException | None,
+    assets: Collection[str] = ORDER,
     guard: Callable[[Connection], None] | None = None,
 ) -> None:
     """Write the report, or spool it where that is not possible; never raises what would hide the first error.
 
-    `guard` is the first that the report's transaction does.
+    `assets` are those that the run was to materialize; `guard` is the first that the report's transaction does.
     """
     facts = RunFacts(
         report_id=uuid4(),
@@ -79,13 +88,88 @@ def report_run_failure(
         dry_run=settings.dry_run,
     )
     message, resume_at = safe_text(error), _resume_at(error, facts.ended_at)
+    learnt = _learnt(partition, run_id, assets)
     try:
         database = Database(environment().database_url, guard)
         done = database.retrying(lambda connection: fixes.outcomes(connection, run_id, partition.ispb))
-        write_report(database, failed_report(facts, message, done, resume_at))
+        write_report(database, failed_report(facts, message, learnt, done, resume_at))
     except VsyncError as cause:
-        path = spool(environment().home, failed_report(facts, message, {}, resume_at))
+        path = spool(environment().home, failed_report(facts, message, learnt, None, resume_at))
         _log.error("%s: the FAILED report could not be written (%s); it waits in %s", partition.ispb, cause, path)
+
+
+def assets_of(run: dg.DagsterRun) -> Collection[str]:
+    """Return those of the sync's assets that a run was to materialize."""
+    if run.step_keys_to_execute:
+        return [name for name in ORDER if name in run.step_keys_to_execute]
+    if run.asset_selection:
+        return [name for name in ORDER if dg.AssetKey(name) in run.asset_selection]
+    return ORDER
+
+
+def _learnt(partition: SyncPartition, run_id: str, assets: Collection[str]) -> Learnt:
+    """Return what the snapshots say that the run had learnt; nothing where they cannot be read."""
+    try:
+        return learn(SnapshotStore(environment().storage_url), partition, run_id, assets)
+    except Exception as error:  # noqa: BLE001 - the run's own error is the one to report
+        _log.warning("%s: the snapshots cannot be read for the FAILED report: %s", partition.ispb, unforeseen(error))
+        return Learnt()
+
+
+def learn(store: SnapshotStore, partition: SyncPartition, run_id: str, assets: Collection[str]) -> Learnt:
+    """Return what a run had learnt by the snapshots of its partition.
+
+    Those of `assets` are the run's own to write: where another run's is found, the run did not come so far. The others
+    it worked by, as far as each is built on the one before.
+    """
+    snapshots = _snapshots(store, partition, run_id, assets)
+    local, bacen, compared, fixed = (snapshots.get(name) for name in ORDER[:-1])
+    compared_at = bacen.facts(DictFacts).read_until if bacen else None
+    return Learnt(
+        # How many entries we held is no news from another run.
+        local.facts(LocalFacts) if local and "local_snapshot" in assets else None,
+        bacen.facts(DictFacts) if bacen else None,
+        compared.scan("discrepancies", DISCREPANCY_SCHEMA).collect() if compared else None,
+        fixed.scan("fixes", RECORD_SCHEMA).collect() if fixed else None,
+        Origin(
+            bacen.snapshot_id if bacen else None,
+            compared_at,
+            fixed.snapshot_id if fixed else None,
+            fixed.facts(FixFacts).repaired_at if fixed else None,
+        ),
+    )
+
+
+def _snapshots(
+    store: SnapshotStore, partition: SyncPartition, run_id: str, assets: Collection[str]
+) -> dict[str, Snapshot]:
+    found: dict[str, Snapshot] = {}
+    for name in ORDER[:-1]:
+        try:
+            snapshot = store.read(name, partition)
+        except SnapshotMissingError:
+            break
+        before = next(reversed(found.values()), None)
+        if (name in assets and _made_by(name, snapshot) != run_id) or not _built_on(name, snapshot, before):
+            break
+        found[name] = snapshot
+    return found
+
+
+def _made_by(name: str, snapshot: Snapshot) -> str:
+    # One that was taken again, whole, has an id of its own.
+    return snapshot.facts(LocalFacts).run_id if name == "local_snapshot" else snapshot.snapshot_id
+
+
+def _built_on(name: str, snapshot: Snapshot, before: Snapshot | None) -> bool:
+    if before is None:
+        return name == "local_snapshot"
+    named = {
+        "bacen_snapshot": lambda: snapshot.facts(DictFacts).local_snapshot,
+        "discrepancies": lambda: snapshot.facts(ComparedFacts).bacen_snapshot,
+        "applied_fixes": lambda: snapshot.facts(FixFacts).discrepancies,
+    }
+    return named[name]() == before.snapshot_id
 
 
 def safe_text(error: BaseException | None) -> str:

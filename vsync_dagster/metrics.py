@@ -14,7 +14,6 @@ from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.metrics import Clock, Durations, Figures, LastSync, read_figures
 from vsync_dagster.reconcile.errors import VsyncError
 from vsync_dagster.reconcile.status import Status
-from vsync_dagster.reconcile.thresholds import error_rate
 from vsync_dagster.reconcile.waiting import ClockLimits
 
 DURATION_BOUNDS = (5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0)
@@ -146,17 +145,35 @@ def _clock_families(clocks: Sequence[Clock]) -> Iterator[Metric]:
         yield _gauge(name, help_text, ["ispb", "key_type"], [([one.ispb, one.key_type], value(one)) for one in clocks])
 
 
-_SYNC_GAUGES: tuple[tuple[str, str, Callable[[LastSync], float]], ...] = (
+_SYNC_GAUGES: tuple[tuple[str, str, Callable[[LastSync], float | None]], ...] = (
     ("vsync_last_sync_timestamp_seconds", "When the last sync started", lambda sync: sync.started_at),
     ("vsync_last_duration_seconds", "How long the last sync took", lambda sync: sync.duration_seconds),
-    ("vsync_discrepancies_total", "Discrepancies that the last sync found", lambda sync: sync.discrepancies),
+    (
+        "vsync_discrepancies_total",
+        "Discrepancies that the last sync found; absent where it did not come so far",
+        lambda sync: sync.discrepancies,
+    ),
     (
         "vsync_error_rate",
-        "Share of the last sync's fixes that failed, from 0 to 1",
-        lambda sync: error_rate(sync.fixes_failed, sync.fixes_made),
+        "Share of the last sync's fixes that failed, from 0 to 1; absent where it did not come so far",
+        lambda sync: sync.error_rate,
+    ),
+    (
+        "vsync_known_discrepancies",
+        "Discrepancies that the last sync found which came so far",
+        lambda sync: sync.known_discrepancies,
+    ),
+    (
+        "vsync_known_error_rate",
+        "Share of the fixes that failed, of the last sync which came so far",
+        lambda sync: sync.known_error_rate,
     ),
     ("vsync_failed_count", "Syncs that have FAILED since the last that did not", lambda sync: sync.failed),
-    ("vsync_missing_bacen_count", "Keys that only we hold, by the last sync", lambda sync: sync.missing_bacen),
+    (
+        "vsync_missing_bacen_count",
+        "Keys that are here and not at DICT: those under review, and those found by the last comparison besides",
+        lambda sync: sync.missing_bacen,
+    ),
 )
 _CLOCK_GAUGES: tuple[tuple[str, str, Callable[[Clock], float]], ...] = (
     (
@@ -193,8 +210,12 @@ def _up(value: int) -> Metric:
     )
 
 
-def _gauge(name: str, help_text: str, labels: Sequence[str], values: Iterable[tuple[Sequence[str], float]]) -> Metric:
+def _gauge(
+    name: str, help_text: str, labels: Sequence[str], values: Iterable[tuple[Sequence[str], float | None]]
+) -> Metric:
+    """Return a gauge; a value that is not known is no sample."""
     family = GaugeMetricFamily(name, help_text, labels=labels)
     for label_values, value in values:
-        family.add_metric(label_values, value)
+        if value is not None:
+            family.add_metric(label_values, value)
     return family

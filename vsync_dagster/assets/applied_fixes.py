@@ -51,7 +51,7 @@ def applied_fixes(
         ours = local.facts(LocalFacts).sets.values()
         limit, permission = settings.mass_change_limit, settings.mass_change_permission
         check_mass_change(database, context.run.run_id, partition, differences, ours, limit, permission)
-        _close_answered(database, partition, local, bacen)
+        _close_answered(database, context.run.run_id, partition, local, bacen)
     if settings.dry_run or todo.is_empty():
         records = planned(todo)
     else:
@@ -60,7 +60,7 @@ def applied_fixes(
         )
     with store.write("applied_fixes", partition, context.run.run_id) as snapshot:
         snapshot.table("fixes").write(record_frame(records))
-        snapshot.facts = FixFacts(compared.snapshot_id, settings.dry_run)
+        snapshot.facts = FixFacts(compared.snapshot_id, settings.dry_run, datetime.now(UTC))
     outcomes = Counter(f"{record.kind}_{record.outcome}".lower() for record in records)
     broken_rules = Counter(rule for record in records for rule in record.broken_rules)
     for rule, count in broken_rules.items():
@@ -79,11 +79,16 @@ def applied_fixes(
     )
 
 
-def _close_answered(database: Database, partition: SyncPartition, local: Snapshot, bacen: Snapshot) -> None:
-    """Close the review items whose key DICT holds again, or whose row has changed."""
+def _close_answered(
+    database: Database, run_id: str, partition: SyncPartition, local: Snapshot, bacen: Snapshot
+) -> None:
+    """Close the review items whose key DICT holds again, or whose row has changed.
+
+    That DICT holds a key again is believed of this run's own comparison only: it may have lost the key since another's.
+    """
     dict_facts = bacen.facts(DictFacts)
     returned = frozenset[bytes]()
-    if dict_facts.local_snapshot == local.snapshot_id:
+    if bacen.snapshot_id == run_id and dict_facts.local_snapshot == local.snapshot_id:
         local_only = bacen.scan("local_only", LOCAL_ONLY_SCHEMA).collect()
         returned = returned_cids(local.facts(LocalFacts), dict_facts, local_only)
     database.retrying(lambda connection: review.close_answered(connection, partition.ispb, returned))

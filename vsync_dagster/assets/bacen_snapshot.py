@@ -9,7 +9,6 @@ from vsync_dagster.assets import our_cids
 from vsync_dagster.assets.common import asset_of_sync, partition_of
 from vsync_dagster.assets.local_snapshot import local_snapshot, snapshot_metadata, take_whole
 from vsync_dagster.local_db.database import Database
-from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.discrepancies import LOCAL_SCHEMA
 from vsync_dagster.resources import DictApi, LocalDatabase, Snapshots, SyncSettings
 from vsync_dagster.store import Snapshot, SnapshotStore
@@ -52,10 +51,10 @@ def bacen_snapshot(
         snapshots.store().write("bacen_snapshot", partition, context.run.run_id) as snapshot,
     ):
         try:
-            found = _comparer(local, connection, local_database, partition, settings).compare()
+            found = _comparer(context, local, connection, local_database, settings).compare()
         except TableNeededError:
             local = _taken_whole(context, local, snapshots.store(), database)
-            found = _comparer(local, connection, local_database, partition, settings).compare()
+            found = _comparer(context, local, connection, local_database, settings).compare()
         snapshot.table("dict_only").write(found.dict_only)
         snapshot.table("local_only").write(found.local_only)
         snapshot.table("ours").write(found.ours)
@@ -93,13 +92,13 @@ def _taken_whole(
 
 
 def _comparer(
+    context: dg.AssetExecutionContext,
     local: Snapshot,
     connection: DictConnection,
     local_database: LocalDatabase,
-    partition: SyncPartition,
     settings: SyncSettings,
 ) -> Comparer:
-    database, ours = local_database.database(), local.facts(LocalFacts)
+    partition, database, ours = partition_of(context), local_database.database(), local.facts(LocalFacts)
     return Comparer(
         client=connection.client,
         database=database,
@@ -126,4 +125,6 @@ def _comparer(
         since=settings.since_time,
         lag=settings.log_lag_seconds,
         allowance=connection.allowance,
+        current=ours.run_id == context.run.run_id,
+        dry_run=settings.dry_run,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from vsync_dagster.failure import UnexpectedError, report_failure
+from vsync_dagster.failure import ORDER, UnexpectedError, report_failure
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.leases import Fence
 from vsync_dagster.partitions import SyncPartition, sync_partitions
@@ -20,9 +20,6 @@ from vsync_dagster.resources import environment
 from vsync_dagster.sync.lease import Lease
 
 _log = logging.getLogger(__name__)
-
-ORDER = ("local_snapshot", "bacen_snapshot", "discrepancies", "applied_fixes", "sync_report")
-"""The assets of a sync, each built on the one before."""
 
 
 def asset_of_sync(

@@ -12,6 +12,7 @@ import polars as pl
 
 from vsync_dagster.assets.applied_fixes import applied_fixes
 from vsync_dagster.assets.common import asset_of_sync, partition_of
+from vsync_dagster.failure import started_at
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import SyncPartition
@@ -23,7 +24,7 @@ from vsync_dagster.store import Snapshot, SnapshotMismatchError, SnapshotStore
 from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts, LocalFacts
 from vsync_dagster.sync.proof import Prover
 from vsync_dagster.sync.repair import RECORD_SCHEMA
-from vsync_dagster.sync.report import KeyTypeOutcome, RunFacts, build_report, count_pending, write_report
+from vsync_dagster.sync.report import KeyTypeOutcome, Origin, RunFacts, build_report, count_pending, write_report
 from vsync_dagster.sync.verification import LocalSet, Verdict
 
 _log = logging.getLogger(__name__)
@@ -43,24 +44,25 @@ def sync_report(
     A key under review stays in our base and not in DICT's, so the verifier to send is that of our set without those
     keys: OK then proves that nothing else differs.
 
-    Each run writes a report of its own; a report is never changed.
+    Each run writes a report of its own; a report is never changed. It proves what its own run has asked DICT: where
+    another run has read our base or compared, DICT is asked about all key types. The differences are then those that
+    the other run found, which the report names; its fixes are counted in its own report.
     """
-    step_started_at = datetime.now(UTC)
-    partition, database = partition_of(context), local_database.database()
-    sync = _Sync.read(snapshots.store(), partition)
-    proved, resume_at = _prove(sync, partition, database, dict_api, context.run.run_id, settings)
-    # Materialized by itself, the asset reports on a run that has just begun.
-    whole_run = sync.local.run_id == context.run.run_id
+    partition, database, run_id = partition_of(context), local_database.database(), context.run.run_id
+    sync = _Sync.read(snapshots.store(), partition, run_id, settings)
+    proved, resume_at = _prove(sync, partition, database, dict_api, run_id, settings)
     run = RunFacts(
         report_id=uuid4(),
-        run_id=context.run.run_id,
+        run_id=run_id,
         partition=partition,
         sync_type=sync.local.sync_type,
-        started_at=sync.local.started_at if whole_run else step_started_at,
+        started_at=sync.local.started_at if sync.local.run_id == run_id else started_at(context.instance, run_id),
         ended_at=datetime.now(UTC),
         dry_run=sync.dry_run,
     )
-    report = build_report(run, _outcomes(sync, proved), sync.discrepancies, sync.fixes, sync.bacen.plan, resume_at)
+    report = build_report(
+        run, _outcomes(sync, proved), sync.discrepancies, sync.fixes, sync.bacen.plan, resume_at, sync.origin
+    )
     write_report(database, report)
     _log.info("%s: %s; report %s", partition.ispb, report.status, report.id)
     published = event_broker.publish(database) if settings.publish else None
@@ -78,9 +80,12 @@ class _Sync:
     discrepancies: pl.DataFrame
     fixes: pl.DataFrame
     dry_run: bool
+    origin: Origin
+    compared_here: bool
+    """Whether this run has read our base and compared it by itself."""
 
     @classmethod
-    def read(cls, store: SnapshotStore, partition: SyncPartition) -> "_Sync":
+    def read(cls, store: SnapshotStore, partition: SyncPartition, run_id: str, settings: SyncSettings) -> "_Sync":
         local, bacen, compared, fixed = (
             store.read(name, partition)
             for name in ("local_snapshot", "bacen_snapshot", "discrepancies", "applied_fixes")
@@ -89,16 +94,21 @@ class _Sync:
         _check_built_on(dict_facts.local_snapshot, local, "bacen_snapshot")
         _check_built_on(compared.facts(ComparedFacts).bacen_snapshot, bacen, "discrepancies")
         _check_built_on(fix_facts.discrepancies, compared, "applied_fixes")
+        local_facts = local.facts(LocalFacts)
         return cls(
-            local.facts(LocalFacts),
+            local_facts,
             dict_facts,
             compared.scan("discrepancies", DISCREPANCY_SCHEMA).collect(),
             fixed.scan("fixes", RECORD_SCHEMA).collect(),
-            fix_facts.dry_run,
+            fix_facts.dry_run or settings.dry_run,
+            Origin(bacen.snapshot_id, dict_facts.read_until, fixed.snapshot_id, fix_facts.repaired_at),
+            local_facts.run_id == bacen.snapshot_id == run_id,
         )
 
     def key_types_to_prove(self) -> list[str]:
-        """Those that were not in sync, and those in which anything was touched."""
+        """Those that were not in sync, and those in which anything was touched; all, if another run has compared."""
+        if not self.compared_here:
+            return list(self.bacen.key_types)
         touched = set(self.fixes["key_type"].to_list())
         return [name for name, facts in self.bacen.key_types.items() if facts.proof is None or name in touched]
 
@@ -120,7 +130,7 @@ def _prove(
     dict_api: DictApi,
     run_id: str,
     settings: SyncSettings,
-) -> tuple[dict[str, tuple[LocalSet, Verdict]], datetime | None]:
+) -> tuple[Mapping[str, tuple[LocalSet, Verdict] | None], datetime | None]:
     """Return what was proved of which set, and from when on another sync can go on, if DICT's budgets have ended."""
     key_types = [] if sync.dry_run else sync.key_types_to_prove()
     not_compared = sync.bacen.not_compared()
@@ -132,34 +142,39 @@ def _prove(
         )
         ended = bool(sync.pending or not_compared)
         try:
-            proved = prover.prove(key_types, sync.bacen.read_until)
+            proved: Mapping[str, tuple[LocalSet, Verdict] | None] = prover.prove(key_types, sync.bacen.read_until)
         except BudgetExhaustedError as error:
             _log.warning("%s: %s", partition.ispb, error)
-            proved, ended = {name: _unproved(sync, name) for name in key_types}, True
+            proved, ended = dict.fromkeys(key_types), True
         seconds = connection.allowance.seconds_to_resume(
             look_ups=sync.pending, not_compared=not_compared, to_prove=len(key_types)
         )
     return proved, datetime.now(UTC) + timedelta(seconds=seconds) if ended else None
 
 
-def _unproved(sync: _Sync, key_type: str) -> tuple[LocalSet, Verdict]:
-    return sync.local.sets[key_type], Verdict(key_type, None, None, frozenset(), sync.bacen.read_until)
+def _outcomes(sync: _Sync, proved: Mapping[str, tuple[LocalSet, Verdict] | None]) -> dict[str, KeyTypeOutcome]:
+    return {name: _outcome(sync, name, proved) for name in sync.bacen.key_types}
 
 
-def _outcomes(sync: _Sync, proved: Mapping[str, tuple[LocalSet, Verdict]]) -> dict[str, KeyTypeOutcome]:
-    outcomes = {}
-    for name, before in sync.bacen.key_types.items():
-        ours, after = sync.local.sets[name], before.proof
-        if name in proved:
-            ours, verdict = proved[name]
-            after = verdict.proof
-        outcomes[name] = KeyTypeOutcome(ours, before.proof, before.source, after, before.request_id_alone)
-    return outcomes
+def _outcome(sync: _Sync, name: str, proved: Mapping[str, tuple[LocalSet, Verdict] | None]) -> KeyTypeOutcome:
+    before, ours = sync.bacen.key_types[name], sync.local.sets[name] if sync.compared_here else None
+    if (answer := proved.get(name)) is not None:
+        ours, verdict = answer
+        return KeyTypeOutcome(ours, before.proof, before.source, verdict.proof, before.request_id_alone)
+    if name in proved or not sync.compared_here:
+        return KeyTypeOutcome(ours, before.proof, before.source, None, before.request_id_alone, asked=False)
+    return KeyTypeOutcome(ours, before.proof, before.source, before.proof, before.request_id_alone)
 
 
 def _record(key_type: str, told: Mapping[str, Any]) -> dg.TableRecord:
     broken = ", ".join(f"{rule}: {count}" for rule, count in told["broken_rules"].items())
     return dg.TableRecord({"key_type": key_type, **told, "broken_rules": broken})
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """Return the sum; None where one is not known."""
+    known = list(counts)
+    return None if None in known else sum(count or 0 for count in known)
 
 
 def _list(sentences: Iterable[object]) -> str:
@@ -168,12 +183,7 @@ def _list(sentences: Iterable[object]) -> str:
 
 def _metadata(report: Report) -> dict[str, dg.MetadataValue | int | float | str | bool]:
     key_types = [_record(name, told) for name, told in report.key_types.items()]
-    return {
-        "report_id": str(report.id),
-        "run": dg.MetadataValue.dagster_run(report.run_id),
-        "status": report.status,
-        "verified": report.verified,
-        "duration_seconds": report.duration_ms / 1000,
+    figures: dict[str, int | None] = {
         "entries_synced": report.entries_synced,
         "entries_created": report.entries_created,
         "entries_updated": report.entries_updated,
@@ -185,10 +195,25 @@ def _metadata(report: Report) -> dict[str, dg.MetadataValue | int | float | str 
         "in_flight": report.in_flight,
         "fixes_failed": report.fixes_failed,
         "pending": report.pending,
-        "request_id_alone": sum(told["request_id_alone"] for told in report.key_types.values()),
+        "request_id_alone": _sum(told["request_id_alone"] for told in report.key_types.values()),
+    }
+    return {
+        "report_id": str(report.id),
+        "run": dg.MetadataValue.dagster_run(report.run_id),
+        "status": report.status,
+        "verified": report.verified,
+        "duration_seconds": report.duration_ms / 1000,
+        **{name: "-" if value is None else value for name, value in figures.items()},
+        **_origin_metadata(report),
         "broken_rules": dg.MetadataValue.json(rules(report.key_types)),
         **({"remarks": dg.MetadataValue.md(_list(remarks(report.key_types)))} if remarks(report.key_types) else {}),
         **({"resume_at": report.resume_at.isoformat()} if report.resume_at else {}),
         "by_key_type": dg.MetadataValue.table(key_types),
         **({"error_message": report.error_message} if report.error_message else {}),
     }
+
+
+def _origin_metadata(report: Report) -> dict[str, dg.MetadataValue]:
+    """Return the runs whose figures the report shows, where they are not its own."""
+    runs = {"compared_by": report.compared_by, "repaired_by": report.repaired_by}
+    return {name: dg.MetadataValue.dagster_run(run) for name, run in runs.items() if run and run != report.run_id}

@@ -38,6 +38,7 @@ _TITLES = {
 }
 _OK = Cell("#8fce9b", "✓", "")
 _NOK = Cell("#e58a84", "✗", "")
+_NOT_ASKED = Cell("#d0d0d0", "-", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,12 @@ def _figures(evidence: Evidence) -> dict[str, str]:
     """Return the figures by title."""
     shown = plots.days(evidence.period.first_day, evidence.period.last_day)
     reports, items = evidence.tables["reports"], evidence.tables["review_items"]
+    # What another run has found is in the report of that one.
+    compared = reports.filter(pl.col("compared_by").is_null() | (pl.col("compared_by") == pl.col("run_id")))
     found = [
-        Series("missing here", "#4c78a8", _by_day(reports, "missing_local")),
-        Series("outdated here", "#f2a541", _by_day(reports, "outdated_local")),
-        Series("missing at DICT", "#b0413e", _by_day(reports, "missing_bacen")),
+        Series("missing here", "#4c78a8", _by_day(compared, "missing_local")),
+        Series("outdated here", "#f2a541", _by_day(compared, "outdated_local")),
+        Series("missing at DICT", "#b0413e", _by_day(compared, "missing_bacen")),
     ]
     done = [
         Series("created", "#4c78a8", _by_day(reports, "entries_created")),
@@ -119,20 +122,24 @@ def _figures(evidence: Evidence) -> dict[str, str]:
 
 
 def _verified(verifications: pl.DataFrame) -> dict[str, dict[date, Cell]]:
-    """Return, by key type, how each day ended: its last sync counts."""
+    """Return, by key type, how each day ended: its last sync counts, and a dry run is none."""
     rows: dict[str, dict[date, Cell]] = {str(name): {} for name in KeyType}
-    for day, key_type, after, proof in verifications.select("sync_day", "key_type", "after", "proof").rows():
-        like = _OK if after == "OK" else _NOK
+    real = verifications.filter(~pl.col("dry_run"))
+    for day, key_type, after, proof in real.select("sync_day", "key_type", "after", "proof").rows():
+        like = {"OK": _OK, "NOK": _NOK}.get(after, _NOT_ASKED)
         words = f"{day} {key_type}: {after or 'not verified'}{f', {PROOFS.get(proof, proof)}' if proof else ''}"
         rows.setdefault(key_type, {})[day] = Cell(like.colour, like.sign, words)
     return rows
 
 
-def _by_day(reports: pl.DataFrame, column: str) -> dict[date, float]:
-    return dict(reports.filter(~pl.col("dry_run")).group_by("sync_day").agg(pl.col(column).sum()).rows())
+def _by_day(reports: pl.DataFrame, column: str) -> dict[date, float | None]:
+    """Return a column's sum by day; None for a day of which no report knows it."""
+    days = reports.filter(~pl.col("dry_run")).group_by("sync_day")
+    known = pl.when(pl.col(column).is_not_null().any()).then(pl.col(column).sum())
+    return dict(days.agg(known.alias(column)).rows())
 
 
-def _longest_open(items: pl.DataFrame) -> dict[date, float]:
+def _longest_open(items: pl.DataFrame) -> dict[date, float | None]:
     by_day = items.group_by(pl.col("put_up_at").dt.convert_time_zone("America/Sao_Paulo").dt.date())
     return dict(by_day.agg(pl.col("open_hours").max()).rows())
 
@@ -152,7 +159,7 @@ def _table(name: str, frame: pl.DataFrame) -> _Table:
 def _words(value: object) -> str:
     match value:
         case None:
-            return ""
+            return "-"
         case bool():
             return "yes" if value else "no"
         case datetime():

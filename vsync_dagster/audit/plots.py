@@ -14,11 +14,11 @@ _FONT = {"font-family": "sans-serif", "font-size": "12", "fill": "#333"}
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A value for each day, under a name and in a colour; days that are missing are 0."""
+    """A value for each day, under a name and in a colour; days that are missing are 0, None is not known."""
 
     name: str
     colour: str
-    values: Mapping[date, float]
+    values: Mapping[date, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +51,22 @@ def calendar(title: str, rows: Mapping[str, Mapping[date, Cell]], shown: Sequenc
 
 
 def bars(title: str, series: Sequence[Series], shown: Sequence[date]) -> str:
-    """Return a figure of stacked bars, one for each day."""
+    """Return a figure of stacked bars, one for each day; a day of which something is not known has a `-`."""
     svg = _svg(title, _HEIGHT + 50)
-    highest = max((sum(each.values.get(day, 0) for each in series) for day in shown), default=0)
+    highest = max((sum(each.values.get(day) or 0 for each in series) for day in shown), default=0)
     step = (_WIDTH - _LEFT) / max(len(shown), 1)
     for value in sorted({0, highest}):
         _text(svg, f"{value:,.0f}", 0, _top(value, highest) + 4)
     for place, day in enumerate(shown):
         floor = 0.0
         for each in series:
-            value = each.values.get(day, 0)
+            value = each.values.get(day) or 0
             if value:
                 _bar(svg, each, day, value, (floor, highest), (_LEFT + place * step, step))
             floor += value
+        unknown = [each.name for each in series if each.values.get(day, 0) is None]
+        if unknown:
+            _not_known(svg, day, unknown, _LEFT + place * step, _top(floor, highest) - 4)
     _axis(svg, shown, step, _HEIGHT + 20)
     for number, each in enumerate(series):
         left = _LEFT + number * 200
@@ -84,6 +87,12 @@ def _bar(
     height = _top(floor, highest) - top
     rectangle = SubElement(svg, "rect", _rectangle(left, top, max(step - 1, 0.5), height, series.colour))
     SubElement(rectangle, "title").text = f"{day}: {value:,.0f} {series.name}"
+
+
+def _not_known(svg: Element, day: date, names: Sequence[str], left: float, top: float) -> None:
+    mark = SubElement(svg, "text", {**_FONT, "x": f"{left:.1f}", "y": f"{top:.1f}"})
+    mark.text = "-"
+    SubElement(mark, "title").text = f"{day}: not known: {', '.join(names)}"
 
 
 def _cell(svg: Element, cell: Cell, left: float, top: float, step: float) -> None:

@@ -44,18 +44,37 @@ def print_report(report: Report) -> None:
         fields = ("entries", "computed_from", "before", "source", "after", "proof", "under_review")
         table.add_row(name, *("-" if shown[field] is None else str(shown[field]) for field in fields))
     console.print(table)
-    console.print(
-        f"{report.discrepancies} discrepancies: {report.missing_local} missing here, {report.outdated_local} outdated "
-        f"here, {report.missing_bacen} missing at DICT; {report.in_flight} in flight\n"
-        f"created {report.entries_created}, updated {report.entries_updated}, put up for review "
-        f"{report.entries_deleted}, failed {report.fixes_failed}"
-    )
+    console.print(_figures(report))
     for remark in remarks(report.key_types):
         console.print(str(remark), style="yellow")
     if report.error_message:
         console.print(report.error_message, style="yellow")
     console.print(_proof(report))
     console.print(f"report {report.id}, run {report.run_id}")
+
+
+def _figures(report: Report) -> str:
+    """Return the differences and the fixes, and which other run they are from."""
+    compared = _of_another(report, "compared", report.compared_by, report.compared_at)
+    repaired = _of_another(report, "repaired", report.repaired_by, report.repaired_at)
+    return (
+        f"{_known(report.discrepancies)} discrepancies: {_known(report.missing_local)} missing here,"
+        f" {_known(report.outdated_local)} outdated here, {_known(report.missing_bacen)} missing at DICT;"
+        f" {_known(report.in_flight)} in flight{compared}\n"
+        f"created {_known(report.entries_created)}, updated {_known(report.entries_updated)}, put up for review"
+        f" {_known(report.entries_deleted)}, failed {_known(report.fixes_failed)}{repaired}"
+    )
+
+
+def _known(figure: int | None) -> str:
+    return "-" if figure is None else str(figure)
+
+
+def _of_another(report: Report, what: str, run_id: str | None, at: datetime | None) -> str:
+    if run_id in (None, report.run_id):
+        return ""
+    when = f" at {at:%Y-%m-%d %H:%M:%SZ}" if at else ""
+    return f"\n{what} by another run{when}: {run_id}"
 
 
 def _proof(report: Report) -> str:

@@ -107,7 +107,10 @@ def clock_of(answered: Mapping[str, datetime | None], now: datetime) -> Clock:
     return Clock(min(known) + LONGEST_INTERVAL - now if len(known) == len(times) else None)
 
 
-def share(value: int, values: Mapping[str, int]) -> float:
-    """Return how long a value's bar is, in percent of the longest; a value that is not 0 can be seen."""
-    longest = max(values.values(), default=0)
+def share(value: int | None, values: Mapping[str, int | None]) -> float:
+    """Return how long a value's bar is, in percent of the longest; a value that is not 0 can be seen.
+
+    One that is not known has no bar.
+    """
+    longest = max((known for known in values.values() if known is not None), default=0)
     return round(max(100 * value / longest, 0.5), 1) if value else 0.0

@@ -72,10 +72,10 @@ def show_report(visit: Visit) -> Response:
     )
 
 
-def plots(report: Report) -> dict[str, dict[str, int]]:
-    """Return what is drawn of a report: of each plot its bars."""
+def plots(report: Report) -> dict[str, dict[str, int | None]]:
+    """Return what is drawn of a report: of each plot its bars; None for what is not known."""
     return {
-        "Keys": {name: told.get("entries") or 0 for name, told in reports.by_key_type(report).items()},
+        "Keys": {name: told.get("entries") for name, told in reports.by_key_type(report).items()},
         "Discrepancies": {
             "missing here": report.missing_local,
             "outdated here": report.outdated_local,

@@ -23,7 +23,8 @@ SYNC_COMPLETED = "vsync.sync.completed"
 TYPES = (ENTRY_CREATED, ENTRY_UPDATED, ENTRY_DELETED, SYNC_COMPLETED)
 
 SOURCE = "/vsync"
-SCHEMA_VERSION = 1  # of the payloads; raised when a field goes or changes its meaning
+# Of the payloads, by type; raised when a field goes or changes its meaning.
+SCHEMA_VERSIONS = {ENTRY_CREATED: 1, ENTRY_UPDATED: 1, ENTRY_DELETED: 1, SYNC_COMPLETED: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def message(event: OutboxMessage) -> Message:
             "subject": event.participant_ispb,
             "time": _utc(event.created_at),
             "datacontenttype": "application/json",
-            "dataschema": f"urn:{event.event_type.replace('.', ':')}:{SCHEMA_VERSION}",
+            "dataschema": f"urn:{event.event_type.replace('.', ':')}:{SCHEMA_VERSIONS[event.event_type]}",
         },
         key=event.participant_ispb,
         event_time=int(event.created_at.timestamp() * 1000),
@@ -57,7 +58,7 @@ def message(event: OutboxMessage) -> Message:
 
 def payload_schema(event_type: str) -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of a type's payloads, in their present version."""
-    path = files("vsync_dagster.events") / "schemas" / f"{event_type}.{SCHEMA_VERSION}.json"
+    path = files("vsync_dagster.events") / "schemas" / f"{event_type}.{SCHEMA_VERSIONS[event_type]}.json"
     schema: dict[str, Any] = json.loads(path.read_bytes())
     return schema
 
@@ -95,6 +96,10 @@ def sync_completed(report: Report, heads: Sequence[KnownHead]) -> dict[str, Any]
         "resume_at": report.resume_at and _utc(report.resume_at),
         "plan": report.plan and dict(report.plan),
         "key_types": dict(report.key_types),
+        "compared_by": report.compared_by,
+        "compared_at": report.compared_at and _utc(report.compared_at),
+        "repaired_by": report.repaired_by,
+        "repaired_at": report.repaired_at and _utc(report.repaired_at),
         "chains": [
             {
                 "table": head.table_name,

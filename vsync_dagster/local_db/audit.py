@@ -34,7 +34,8 @@ _REPORTS = _Table(
     """
     select sync_day, sync_timestamp, sync_type, status, verified, dry_run, duration_ms, entries_synced, discrepancies,
         missing_local, outdated_local, missing_bacen, in_flight, pending, entries_created, entries_updated,
-        entries_deleted, fixes_failed, error_message, id::text, run_id, chain_number, encode(chain_hash, 'hex')
+        entries_deleted, fixes_failed, error_message, id::text, run_id, chain_number, encode(chain_hash, 'hex'),
+        compared_by, compared_at, repaired_by, repaired_at
     from sync_reports where participant_ispb = %(ispb)s and sync_day between %(first_day)s and %(last_day)s
     order by sync_timestamp, id
     """,
@@ -62,13 +63,17 @@ _REPORTS = _Table(
         "run_id": pl.String,
         "chain_number": pl.Int64,
         "chain_hash": pl.String,
+        "compared_by": pl.String,
+        "compared_at": _TIME,
+        "repaired_by": pl.String,
+        "repaired_at": _TIME,
     },
 )
 _VERIFICATIONS = _Table(
     """
     select r.sync_day, r.sync_timestamp, t.key, (t.value ->> 'entries')::bigint, t.value ->> 'before',
         t.value ->> 'source', t.value ->> 'after', t.value ->> 'proof', (t.value ->> 'under_review')::bigint,
-        t.value ->> 'computed_from', (t.value ->> 'read_whole_at')::timestamptz, r.id::text
+        t.value ->> 'computed_from', (t.value ->> 'read_whole_at')::timestamptz, r.id::text, r.dry_run
     from sync_reports r, jsonb_each(r.key_types) as t
     where r.participant_ispb = %(ispb)s and r.sync_day between %(first_day)s and %(last_day)s
     order by r.sync_timestamp, r.id, t.key
@@ -86,6 +91,7 @@ _VERIFICATIONS = _Table(
         "computed_from": pl.String,
         "read_whole_at": _TIME,
         "report_id": pl.String,
+        "dry_run": pl.Boolean,
     },
 )
 _FIXES = _Table(

@@ -10,6 +10,7 @@ from typing import TypeVar
 from psycopg.rows import class_row
 
 from vsync_dagster.local_db.database import Connection, Database
+from vsync_dagster.local_db.reports import COMPARED_ITSELF, IS_SYNC, REPAIRED_ITSELF
 from vsync_dagster.reconcile.keys import KeyType
 
 Row = TypeVar("Row")
@@ -18,29 +19,70 @@ Row = TypeVar("Row")
 _FAILURES_COUNTED = 1_000
 _WAITING_COUNTED = 100_000
 
-_LAST_SYNCS = """
+_FIXES_KNOWN = f"({REPAIRED_ITSELF} or fixes_failed > 0)"
+_FIXES = "entries_created + entries_updated + entries_deleted + fixes_failed"
+# Where no fix was tried, none failed.
+_ERROR_RATE = f"coalesce(fixes_failed::float8 / nullif({_FIXES}, 0), 0)"
+
+# Of each participant the last comparison with DICT, and how many of the keys that it missed there were not put up for
+# review since: by its own run, or by those that went on with it.
+_LAST_COMPARISON = f"""
+left join lateral (
+    select discrepancies, greatest(missing_bacen - (
+        select coalesce(sum(entries_deleted), 0) from (
+            select entries_deleted from sync_reports where run_id = compared.run_id
+            union all
+            select entries_deleted from sync_reports
+            where compared_by = compared.run_id and compared_by <> run_id and not dry_run
+        ) as repairs
+    ), 0) as not_put_up
+    from sync_reports as compared
+    where participant_ispb = p.participant_ispb and not dry_run and discrepancies is not null and {COMPARED_ITSELF}
+    order by sync_timestamp desc limit 1
+) as comparison on true
+"""  # noqa: S608 - constants
+_MISSING_AT_DICT = """
+comparison.not_put_up + (
+    select count(*) from manual_review_queue
+    where participant_ispb = p.participant_ispb and status in ('PENDING', 'KEPT')
+)
+"""
+
+_LAST_SYNCS = f"""
 select p.participant_ispb as ispb, r.status, r.duration_ms / 1000.0::float8 as duration_seconds,
-    extract(epoch from r.sync_timestamp)::float8 as started_at, r.discrepancies, r.missing_bacen, r.fixes_failed,
-    r.entries_created + r.entries_updated + r.entries_deleted as fixes_made, f.failed
+    extract(epoch from r.sync_timestamp)::float8 as started_at, r.discrepancies, r.error_rate,
+    comparison.discrepancies as known_discrepancies, repair.error_rate as known_error_rate,
+    ({_MISSING_AT_DICT})::bigint as missing_bacen, f.failed
 from participants p
 cross join lateral (
-    select status, duration_ms, sync_timestamp, discrepancies, missing_bacen, fixes_failed, entries_created,
-        entries_updated, entries_deleted
-    from sync_reports where participant_ispb = p.participant_ispb and not dry_run
+    select status, duration_ms, sync_timestamp, case when {COMPARED_ITSELF} then discrepancies end as discrepancies,
+        case when {_FIXES_KNOWN} then {_ERROR_RATE} end as error_rate
+    from sync_reports where participant_ispb = p.participant_ispb and {IS_SYNC}
     order by sync_timestamp desc limit 1
 ) r
+{_LAST_COMPARISON}
+left join lateral (
+    select {_ERROR_RATE} as error_rate
+    from sync_reports where participant_ispb = p.participant_ispb and not dry_run and {_FIXES_KNOWN}
+    order by sync_timestamp desc limit 1
+) as repair on true
 cross join lateral (
     select count(*) as failed from (
         select from sync_reports
-        where participant_ispb = p.participant_ispb and not dry_run and sync_timestamp > coalesce((
-            select max(sync_timestamp) from sync_reports
-            where participant_ispb = p.participant_ispb and not dry_run and status <> 'FAILED'
-        ), '-infinity')
+        where participant_ispb = p.participant_ispb and not dry_run and status = 'FAILED'
+            and sync_timestamp > coalesce((
+                select max(sync_timestamp) from sync_reports
+                where participant_ispb = p.participant_ispb and {IS_SYNC} and status <> 'FAILED'
+            ), '-infinity')
         limit %s
     ) failures
 ) f
 where p.enabled
-"""
+"""  # noqa: S608 - constants
+
+_MISSING_OF = f"""
+select ({_MISSING_AT_DICT})::bigint from (select %s::text as participant_ispb) as p {_LAST_COMPARISON}
+"""  # noqa: S608 - constants
 
 # Prometheus counts what is as long as a bound below it, `width_bucket` above; durations are whole milliseconds.
 _DURATIONS = """
@@ -92,20 +134,23 @@ from dict_budgets
 
 @dataclass(frozen=True, slots=True)
 class LastSync:
-    """The last sync of a participant. `started_at` is in seconds since 1970.
+    """The last sync of a participant; a figure that is not known is None. `started_at` is in seconds since 1970.
 
-    `failed` counts the syncs that have FAILED since the last one that did not; `fixes_made` the entries created,
-    updated and put up for review.
+    `discrepancies` are those that the last sync found, `error_rate` is the share of its fixes that failed, 0 to 1;
+    `known_discrepancies` and `known_error_rate` are those of the last sync that came so far. `missing_bacen` counts the
+    keys that are here and not at DICT as they stand: those under review, and those that the last comparison found and
+    that were not put up for review. `failed` counts the syncs that have FAILED since the last one that did not.
     """
 
     ispb: str
     status: str
     duration_seconds: float
     started_at: float
-    discrepancies: int
-    missing_bacen: int
-    fixes_failed: int
-    fixes_made: int
+    discrepancies: int | None
+    error_rate: float | None
+    known_discrepancies: int | None
+    known_error_rate: float | None
+    missing_bacen: int | None
     failed: int
 
 
@@ -201,6 +246,12 @@ def read_figures(database: Database, duration_bounds: Sequence[float]) -> Figure
             alerts=_rows(conn, StandingAlerts, _ALERTS),
             budgets=_rows(conn, Budget, _BUDGETS),
         )
+
+
+def missing_at_dict(conn: Connection, ispb: str) -> int | None:
+    """Return how many keys are here and not at DICT, as they stand; None where nothing was ever compared."""
+    row = conn.execute(_MISSING_OF.encode(), [ispb]).fetchone()
+    return row[0] if row else None
 
 
 def clocks(conn: Connection) -> Sequence[Clock]:

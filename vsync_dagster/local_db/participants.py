@@ -24,6 +24,8 @@ select p.participant_ispb as ispb, coalesce(via, p.participant_ispb) as scope, m
     max(sync_timestamp) filter (where status <> 'FAILED') as done_at
 from participants p
 left join sync_reports r on r.participant_ispb = p.participant_ispb and sync_type = 'FULL' and not dry_run
+    -- A run that repeats a part of another's is no FULL sync.
+    and (compared_by is null or compared_by = run_id)
     and sync_timestamp > now() - interval '60 days'
 where enabled group by p.participant_ispb
 """

@@ -12,6 +12,13 @@ from psycopg.types.json import Jsonb
 
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.reconcile.keys import KeyType
+from vsync_dagster.reconcile.status import Status
+
+# Reports of earlier versions do not say who compared and repaired: their own run, unless it FAILED.
+COMPARED_ITSELF = "(compared_by = run_id or compared_by is null and status <> 'FAILED')"
+REPAIRED_ITSELF = "(repaired_by = run_id or repaired_by is null and status <> 'FAILED')"
+# A run that repeats a part of another's sync is one only if it proves the result by itself.
+IS_SYNC = f"not dry_run and (status = 'FAILED' or verified or {COMPARED_ITSELF})"
 
 # What is proved without the keys under review is what DICT holds.
 _LAST_VERIFIED_KEYS = """
@@ -19,7 +26,8 @@ select sum((told ->> 'entries')::bigint)
     - coalesce(sum((told ->> 'under_review')::bigint) filter (where told ->> 'proof' = 'VSYNC_WITHOUT_REVIEW'), 0)
 from sync_reports cross join jsonb_each(key_types) as each (name, told)
 where id = (
-    select id from sync_reports where participant_ispb = %s and verified order by sync_timestamp desc, id limit 1
+    select id from sync_reports where participant_ispb = %s and verified and not dry_run
+    order by sync_timestamp desc, id limit 1
 )
 """
 
@@ -31,6 +39,11 @@ class Report:
     `entries_deleted` counts entries put up for review: nothing is deleted. `sync_timestamp` is the start, in UTC;
     `key_types` holds what is said of each key type, as JSON. `pending` counts the differences that wait for DICT's
     budgets, `plan` is what they were planned with (as JSON), and from `resume_at` on another sync can go on.
+
+    A figure that is not known is None. `compared_by` is the run that compared with DICT, up to `compared_at` by DICT's
+    clock: the differences are those that it found. `repaired_by` is the run whose repair ended, at `repaired_at`; the
+    fixes that are counted are those of `run_id` alone. Reports of earlier versions have neither: they are about their
+    own run.
     """
 
     id: UUID
@@ -43,21 +56,39 @@ class Report:
     status: str
     error_message: str | None
     dry_run: bool
-    entries_synced: int
-    entries_created: int
-    entries_updated: int
-    entries_deleted: int
-    discrepancies: int
-    missing_local: int
-    outdated_local: int
-    missing_bacen: int
-    in_flight: int
-    fixes_failed: int
+    entries_synced: int | None
+    entries_created: int | None
+    entries_updated: int | None
+    entries_deleted: int | None
+    discrepancies: int | None
+    missing_local: int | None
+    outdated_local: int | None
+    missing_bacen: int | None
+    in_flight: int | None
+    fixes_failed: int | None
     verified: bool
-    pending: int
+    pending: int | None
     resume_at: datetime | None
     plan: Mapping[str, Any] | None
     key_types: Mapping[str, Any]
+    compared_by: str | None = None
+    compared_at: datetime | None = None
+    repaired_by: str | None = None
+    repaired_at: datetime | None = None
+
+    @property
+    def compared_itself(self) -> bool:
+        """Whether the differences that it shows are those that its own run found."""
+        if self.compared_by is None:
+            return self.status != Status.FAILED
+        return self.compared_by == self.run_id
+
+    @property
+    def repaired_itself(self) -> bool:
+        """Whether the repair of its own run ended."""
+        if self.repaired_by is None:
+            return self.status != Status.FAILED
+        return self.repaired_by == self.run_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +112,9 @@ _INSERT = SQL("insert into sync_reports ({}) values ({}) on conflict (run_id) do
 _SELECT = SQL("select {} from sync_reports").format(_COLUMNS)
 _GET = SQL("{} where id = %s").format(_SELECT)
 _OF_RUN = SQL("{} where run_id = %s").format(_SELECT)
+_LAST_SYNC = SQL("{} where participant_ispb = %s and {} order by sync_timestamp desc, id limit 1").format(
+    _SELECT, SQL(IS_SYNC)
+)
 _LATEST = SQL("order by sync_timestamp desc, id limit %(limit)s")
 _LIST = SQL("{} {}").format(_SELECT, _LATEST)
 _LIST_OF = SQL("{} where participant_ispb = %(ispb)s {}").format(_SELECT, _LATEST)
@@ -109,6 +143,15 @@ def get(conn: Connection, report_id: UUID) -> Report | None:
 def of_run(conn: Connection, run_id: str) -> Report | None:
     """Return the report of a run."""
     row = conn.execute(_OF_RUN, [run_id]).fetchone()
+    return Report(*row) if row else None
+
+
+def last_sync(conn: Connection, ispb: str) -> Report | None:
+    """Return the report of the participant's last sync: of the last run that failed, compared or proved.
+
+    Dry runs do not count, nor do runs that repeat a part of another and prove nothing.
+    """
+    row = conn.execute(_LAST_SYNC, [ispb]).fetchone()
     return Report(*row) if row else None
 
 

@@ -172,8 +172,8 @@ grant select on retention_log to vsync_retention;
 
 grant select (participant_ispb, enabled, created_at) on participants to vsync_monitoring;
 grant select (
-    participant_ispb, status, duration_ms, sync_timestamp, dry_run, discrepancies, missing_bacen, fixes_failed,
-    entries_created, entries_updated, entries_deleted
+    participant_ispb, run_id, status, verified, duration_ms, sync_timestamp, dry_run, discrepancies, missing_bacen,
+    fixes_failed, entries_created, entries_updated, entries_deleted, compared_by, repaired_by
 ) on sync_reports to vsync_monitoring;
 -- How many CIDs were left out of an OK is counted from the CIDs.
 grant select (participant_ispb, key_type, answered_at, verified_at, true_ok_at, excluded_cids, read_whole_at)

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from vsync_dagster.failure import NOT_STARTED, report_run_failure, started_at
+from vsync_dagster.failure import NOT_STARTED, assets_of, report_run_failure, started_at
 from vsync_dagster.local_db import alerts, leases, reports
 from vsync_dagster.local_db.alerts import Alert, Severity
 from vsync_dagster.local_db.database import Connection, Database
@@ -52,6 +52,7 @@ def tell_of_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, database: D
         report_run_failure(
             run_id=run.run_id,
             partition=partition,
+            assets=assets_of(run),
             settings=_settings(run),
             started_at=started_at(instance, run.run_id),
             error=RunLostError("the run's process was killed or never began; run it again"),
@@ -62,24 +63,32 @@ def tell_of_failed(instance: dg.DagsterInstance, run: dg.DagsterRun, database: D
 
 
 def tell_of_ended(run_id: str, database: Database) -> None:
-    """Resolve the alert of a participant whose sync has ended well."""
+    """Resolve the alert of a participant whose last sync has ended well; a run that was no sync resolves nothing.
+
+    Such are a dry run, and one that repeats a part of another's sync and proves nothing by itself.
+    """
 
     def resolve(connection: Connection) -> None:
         report = reports.of_run(connection, run_id)
-        if report is not None:
+        if report is None or report.dry_run:
+            return
+        last = reports.last_sync(connection, report.participant_ispb)
+        if last is not None and last.status != Status.FAILED:
             alerts.resolve(connection, f"{NAME}/{report.participant_ispb}")
 
     database.retrying(resolve)
 
 
 def raise_failed(partition: SyncPartition, run_id: str, database: Database) -> None:
-    """Raise the alert of a run that failed, unless a later one of the participant did not."""
+    """Raise the alert of a sync that failed, unless a later one of the participant did not; a dry run is none."""
 
     def write(connection: Connection) -> None:
         report = reports.of_run(connection, run_id)
+        if report is not None and report.dry_run:
+            return
         # The sensors come late, and not in the order in which runs have ended.
-        latest = reports.list_reports(connection, partition.ispb, limit=1)
-        if latest and latest[0].status != Status.FAILED:
+        last = reports.last_sync(connection, partition.ispb)
+        if last is not None and last.status != Status.FAILED:
             return
         alert = Alert(
             fingerprint=f"{NAME}/{partition.ispb}",

@@ -31,7 +31,7 @@ from vsync_dagster.sync.dict_set import Checkpoint, DictSet
 from vsync_dagster.sync.facts import KeyTypeFacts, LocalFacts
 from vsync_dagster.sync.local_sets import OurEntries, SnapshotCids
 from vsync_dagster.sync.look_up import look_up_all, unknown_cids
-from vsync_dagster.sync.verdicts import record_log_positions, record_verdicts
+from vsync_dagster.sync.verdicts import record_answers, record_log_positions, record_verdicts
 from vsync_dagster.sync.verification import Verdict
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,8 @@ class Comparison:
 class Comparer:
     """One participant's local snapshot, and what it takes to compare it with DICT.
 
-    `cids` are those of the snapshot, if it was read whole.
+    `cids` are those of the snapshot, if it was read whole. `current` tells that the snapshot is this run's own: DICT's
+    OK to an older one says nothing of our base as it is now. In a dry run no clock is set, and no checkpoint.
     """
 
     client: DictClient
@@ -75,6 +76,8 @@ class Comparer:
     since: datetime | None
     lag: float
     allowance: Allowance
+    current: bool = True
+    dry_run: bool = False
 
     def compare(self) -> Comparison:
         """Ask DICT the cheapest question first, and look up only what we do not hold.
@@ -89,17 +92,29 @@ class Comparer:
         last_answer = max(verdict.answered_at for verdict in verdicts.values())
         # At once: what passes until our clock is read counts as lag, and makes more of what DICT did look in flight.
         cut = DictClock.seen_by(last_answer, self.database).of_dict(self.ours.taken_at) - timedelta(seconds=self.lag)
-        record_verdicts(
-            self.database, self.ispb, verdicts.values(), self.ours.sets, self.ours.pg_snapshot, self.ours.cluster
-        )
+        self._record_verdicts(verdicts)
         self._log_verdicts(verdicts)
         unequal = [name for name, verdict in verdicts.items() if not verdict.ok]
         dict_sets = self._learn(unequal, cut)
-        record_log_positions(self.database, self.ispb, {name: found.log_read_to for name, found in dict_sets.items()})
+        self._record_log_positions(dict_sets)
         sources = dict.fromkeys(verdicts, Source.VERIFIED) | dict.fromkeys(unequal, Source.PENDING)
         sources |= {name: found.source for name, found in dict_sets.items()}
         key_types = {name: KeyTypeFacts(verdict.proof, sources[name]) for name, verdict in verdicts.items()}
         return self._told(key_types, list(dict_sets.values()), last_answer)
+
+    def _record_verdicts(self, verdicts: Mapping[str, Verdict]) -> None:
+        if self.dry_run:
+            return
+        sets, snapshot, cluster = self.ours.sets, self.ours.pg_snapshot, self.ours.cluster
+        if self.current:
+            record_verdicts(self.database, self.ispb, verdicts.values(), sets, snapshot, cluster)
+        else:
+            record_answers(self.database, self.ispb, verdicts.values())
+
+    def _record_log_positions(self, dict_sets: Mapping[str, DictSet]) -> None:
+        if not self.dry_run:
+            read_to = {name: found.log_read_to for name, found in dict_sets.items()}
+            record_log_positions(self.database, self.ispb, read_to)
 
     def _log_verdicts(self, verdicts: Mapping[str, Verdict]) -> None:
         told = ", ".join(f"{name} {'OK' if verdict.ok else 'NOK'}" for name, verdict in verdicts.items())

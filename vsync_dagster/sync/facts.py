@@ -77,7 +77,8 @@ class ComparedFacts:
 
 @dataclass(frozen=True, slots=True)
 class FixFacts:
-    """Which discrepancies were repaired, and whether nothing was to be changed."""
+    """Which discrepancies were repaired and when, and whether nothing was to be changed."""
 
     discrepancies: str
     dry_run: bool
+    repaired_at: datetime | None = None

@@ -18,13 +18,9 @@ from vsync_dagster.reconcile.discrepancies import SETTLED, Kind
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.plan import Plan
 from vsync_dagster.reconcile.status import Proof, Source, Status, SyncType, decide
-from vsync_dagster.sync.repair import PENDING, broken_rules_by_key_type
+from vsync_dagster.sync.facts import DictFacts, LocalFacts
+from vsync_dagster.sync.repair import PENDING, RECORD_SCHEMA, broken_rules_by_key_type
 from vsync_dagster.sync.verification import LocalSet
-
-_KEY_TYPE_FIELDS = (
-    *("entries", "computed_from", "read_whole_at", "before", "source", "after", "proof", "under_review"),
-    *("request_id_alone", "broken_rules"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +55,36 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose figures a report shows.
+
+    `compared_by` is the run that compared with DICT, up to `compared_at` by DICT's clock; `repaired_by` the run whose
+    repair ended, at `repaired_at`. None where there is no such run.
+    """
+
+    compared_by: str | None = None
+    compared_at: datetime | None = None
+    repaired_by: str | None = None
+    repaired_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class KeyTypeOutcome:
-    """One key type, from DICT's first verdict to its last, which is about `ours`."""
+    """One key type, from DICT's first verdict to its last, which is about `ours`.
 
-    ours: LocalSet
+    What the report's own run has not read or asked is None: `ours`, and both verdicts where `source` (before) or
+    `asked` (after) says so.
+    """
+
+    ours: LocalSet | None
     before: Proof | None
-    source: Source
+    source: Source | None
     after: Proof | None
-    request_id_alone: int = 0
+    request_id_alone: int | None = 0
+    asked: bool = True
 
-    def to_json(self, broken_rules: Mapping[str, int]) -> dict[str, Any]:
-        """Return what the report says of the key type.
+    def to_json(self, broken_rules: Mapping[str, int] | None) -> dict[str, Any]:
+        """Return what the report says of the key type; None for what is not known.
 
         `broken_rules` counts the entries that were applied although they break a rule of DICT's schema, by rule.
 
@@ -77,17 +92,60 @@ class KeyTypeOutcome:
         forward since `read_whole_at`: DICT's OK then proves the ledger right, and the table as far as the ledger tells.
         """
         return {
-            "entries": self.ours.entries,
-            "computed_from": "LEDGER" if self.ours.carried else "TABLE",
-            "read_whole_at": self.ours.read_whole_at.isoformat(),
-            "before": _verdict(self.before),
-            "source": self.source.value,
-            "after": _verdict(self.after),
+            **_set_fields(self.ours),
+            "before": None if self.source is None else _verdict(self.before),
+            "source": self.source and self.source.value,
+            "after": _verdict(self.after) if self.asked else None,
             "proof": self.after and self.after.value,
-            "under_review": len(self.ours.under_review),
             "request_id_alone": self.request_id_alone,
-            "broken_rules": dict(broken_rules),
+            "broken_rules": None if broken_rules is None else dict(broken_rules),
         }
+
+
+def _set_fields(ours: LocalSet | None) -> dict[str, Any]:
+    if ours is None:
+        return dict.fromkeys(("entries", "computed_from", "read_whole_at", "under_review"))
+    return {
+        "entries": ours.entries,
+        "computed_from": "LEDGER" if ours.carried else "TABLE",
+        "read_whole_at": ours.read_whole_at.isoformat(),
+        "under_review": len(ours.under_review),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a run that broke off had learnt by then; None for what it had not.
+
+    `local` is what its own run read. The comparison (`compared`, then `discrepancies`, rows of `DISCREPANCY_SCHEMA`)
+    is the one that it worked by, which `origin` names. `fixes` are rows of `RECORD_SCHEMA`, once a repair has ended.
+    """
+
+    local: LocalFacts | None = None
+    compared: DictFacts | None = None
+    discrepancies: pl.DataFrame | None = None
+    fixes: pl.DataFrame | None = None
+    origin: Origin = Origin()
+
+    @property
+    def entries(self) -> int | None:
+        """How many active entries we held."""
+        return None if self.local is None else self.local.entries
+
+    def key_types(self) -> dict[str, dict[str, Any]]:
+        """Return what a report says of each key type."""
+        broken = None if self.fixes is None else broken_rules_by_key_type(self.fixes)
+        return {
+            str(name): self._key_type(str(name)).to_json(None if broken is None else broken.get(str(name), {}))
+            for name in KeyType
+        }
+
+    def _key_type(self, name: str) -> KeyTypeOutcome:
+        ours = self.local.sets.get(name) if self.local else None
+        facts = self.compared.key_types.get(name) if self.compared else None
+        if facts is None:
+            return KeyTypeOutcome(ours, None, None, None, request_id_alone=None, asked=False)
+        return KeyTypeOutcome(ours, facts.proof, facts.source, None, facts.request_id_alone, asked=False)
 
 
 def build_report(
@@ -97,8 +155,11 @@ def build_report(
     fixes: pl.DataFrame,
     plan: Plan,
     resume_at: datetime | None,
+    origin: Origin,
 ) -> Report:
     """Return the report of a sync whose comparison could be made.
+
+    Of the fixes, those of the report's own run are counted: those of another are in the report of that one.
 
     Args:
         run: the run.
@@ -107,34 +168,62 @@ def build_report(
         fixes: rows of `RECORD_SCHEMA`, one for each discrepancy that is neither in flight nor pending.
         plan: what was planned before the look-ups.
         resume_at: from when on another sync can go on, if DICT's budgets ended before the work did.
+        origin: whose comparison and whose fixes they are.
     """
-    settled = discrepancies.filter(SETTLED)
     done = Counter(fixes.select("kind", "outcome").rows())
-    moved, planned, failed = _count(done, "MOVED"), _count(done, "PLANNED"), _failed(done)
-    pending = count_pending(discrepancies, fixes)
-    kinds = _kinds_not_moved(settled, fixes)
-    broken_rules = broken_rules_by_key_type(fixes)
+    planned, failed = _count(done, "PLANNED"), _failed(done)
+    differences = _differences(discrepancies, fixes)
+    pending = differences["pending"]
+    repaired_here = origin.repaired_by == run.run_id
+    broken_rules = broken_rules_by_key_type(fixes) if repaired_here else {}
     verified = all(outcome.after is not None for outcome in key_types.values())
+    entries = [outcome.ours.entries for outcome in key_types.values() if outcome.ours is not None]
     return Report(
         **run.fields(),
         status=decide(left_undone=failed + planned + pending, proved=verified).value,
         error_message=_left_undone(failed, planned, pending, key_types, resume_at),
-        entries_synced=sum(outcome.ours.entries for outcome in key_types.values()),
-        entries_created=done["CREATE", "APPLIED"],
-        entries_updated=done["UPDATE", "APPLIED"],
-        entries_deleted=done["REVIEW", "APPLIED"],
-        discrepancies=sum(kinds.values()),
-        missing_local=kinds[Kind.MISSING_LOCAL],
-        outdated_local=kinds[Kind.OUTDATED_LOCAL],
-        missing_bacen=kinds[Kind.MISSING_BACEN],
-        in_flight=int(discrepancies["in_flight"].sum()) + moved,
-        fixes_failed=failed,
+        entries_synced=sum(entries) if len(entries) == len(key_types) else None,
+        **count_done(done if repaired_here else Counter()),
+        **differences,
         verified=verified,
-        pending=pending,
         resume_at=resume_at,
         plan=asdict(plan),
         key_types={name: outcome.to_json(broken_rules.get(name, {})) for name, outcome in key_types.items()},
+        **asdict(origin),
     )
+
+
+def count_done(done: Mapping[tuple[str, str], int] | None) -> dict[str, Any]:
+    """Return a report's counts of the fixes of its run, by kind and outcome; None where they cannot be read."""
+    if done is None:
+        return dict.fromkeys(("entries_created", "entries_updated", "entries_deleted", "fixes_failed"))
+    return {
+        "entries_created": done.get(("CREATE", "APPLIED"), 0),
+        "entries_updated": done.get(("UPDATE", "APPLIED"), 0),
+        "entries_deleted": done.get(("REVIEW", "APPLIED"), 0),
+        "fixes_failed": _failed(done),
+    }
+
+
+def _differences(discrepancies: pl.DataFrame, fixes: pl.DataFrame) -> dict[str, Any]:
+    """Return a report's counts of the differences, less those that the second look found to be on their way."""
+    kinds = _kinds_not_moved(discrepancies.filter(SETTLED), fixes)
+    return {
+        "discrepancies": sum(kinds.values()),
+        "missing_local": kinds[Kind.MISSING_LOCAL],
+        "outdated_local": kinds[Kind.OUTDATED_LOCAL],
+        "missing_bacen": kinds[Kind.MISSING_BACEN],
+        "in_flight": int(discrepancies["in_flight"].sum()) + len(fixes.filter(outcome="MOVED")),
+        "pending": count_pending(discrepancies, fixes),
+    }
+
+
+def _learnt_differences(learnt: Learnt) -> dict[str, Any]:
+    if learnt.discrepancies is None:
+        names = ("discrepancies", "missing_local", "outdated_local", "missing_bacen", "in_flight", "pending")
+        return dict.fromkeys(names)
+    fixes = RECORD_SCHEMA.to_frame() if learnt.fixes is None else learnt.fixes
+    return _differences(learnt.discrepancies, fixes)
 
 
 def count_pending(discrepancies: pl.DataFrame, fixes: pl.DataFrame) -> int:
@@ -143,32 +232,28 @@ def count_pending(discrepancies: pl.DataFrame, fixes: pl.DataFrame) -> int:
 
 
 def failed_report(
-    run: RunFacts, error_message: str, done: Mapping[tuple[str, str], int], resume_at: datetime | None
+    run: RunFacts,
+    error_message: str,
+    learnt: Learnt,
+    done: Mapping[tuple[str, str], int] | None,
+    resume_at: datetime | None,
 ) -> Report:
-    """Return the report of a sync that broke off.
+    """Return the report of a sync that broke off: it keeps what was learnt by then, and knows nothing of the rest.
 
-    Of the differences nothing is claimed to be known; `done` counts what had been applied by then, by kind and outcome.
+    `done` counts what had been applied by then, by kind and outcome; None where that cannot be read.
     """
-    done = Counter(done)
     return Report(
         **run.fields(),
         status=Status.FAILED.value,
         error_message=error_message,
-        entries_synced=0,
-        entries_created=done["CREATE", "APPLIED"],
-        entries_updated=done["UPDATE", "APPLIED"],
-        entries_deleted=done["REVIEW", "APPLIED"],
-        discrepancies=0,
-        missing_local=0,
-        outdated_local=0,
-        missing_bacen=0,
-        in_flight=0,
-        fixes_failed=_failed(done),
+        entries_synced=learnt.entries,
+        **count_done(done),
+        **_learnt_differences(learnt),
         verified=False,
-        pending=0,
         resume_at=resume_at,
-        plan=None,
-        key_types={str(name): dict.fromkeys(_KEY_TYPE_FIELDS) for name in KeyType},
+        plan=asdict(learnt.compared.plan) if learnt.compared else None,
+        key_types=learnt.key_types(),
+        **asdict(learnt.origin),
     )
 
 
@@ -210,9 +295,12 @@ def _verdict(proof: Proof | None) -> str:
 def write_report(database: Database, report: Report) -> bool:
     """Write a report and the event that tells of it, in one transaction; False if the run has a report already.
 
-    A sync that was compared is done with its CID files; what is not compared goes on with them when it is run again.
+    A sync that was compared is done with its CID files; one that broke off, or could not compare all, goes on with
+    them when it is run again.
     """
-    compared = [name for name, told in report.key_types.items() if told["source"] not in (None, Source.PENDING)]
+    ended = report.status != Status.FAILED
+    told_apart = [name for name, told in report.key_types.items() if told["source"] not in (None, Source.PENDING)]
+    compared = told_apart if ended else []
 
     def write(connection: Connection) -> bool:
         if not reports.insert(connection, report):

@@ -1,13 +1,15 @@
 """Reports that could not be written because PostgreSQL was what failed: files, until the next run writes them."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from vsync_dagster.local_db import fixes
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.reports import Report
-from vsync_dagster.sync.report import write_report
+from vsync_dagster.sync.report import count_done, write_report
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +35,19 @@ def spooled(home: Path, run_id: str) -> Report | None:
 def write_spooled(home: Path, database: Database) -> None:
     """Write the reports that wait in the spool, now that the database is back."""
     for path in sorted(_file(home, "*").parent.glob("*.json")):
-        report = _REPORT.validate_json(path.read_bytes())
+        report = _with_fixes(_REPORT.validate_json(path.read_bytes()), database)
         write_report(database, report)
         path.unlink()
         _log.info("wrote the spooled report %s of run %s", report.id, report.run_id)
+
+
+def _with_fixes(report: Report, database: Database) -> Report:
+    """Return a report with the counts of its run's fixes, which could not be read when it was spooled."""
+    if report.fixes_failed is not None:
+        return report
+    run_id, ispb = report.run_id, report.participant_ispb
+    done = database.retrying(lambda connection: fixes.outcomes(connection, run_id, ispb))
+    return replace(report, **count_done(done))
 
 
 def _file(home: Path, run_id: str) -> Path:

@@ -39,6 +39,17 @@ def record_verdicts(
     database.retrying(write)
 
 
+def record_answers(database: Database, ispb: str, verdicts: Iterable[Verdict]) -> None:
+    """Record that DICT answered about a set that may be ours no more: what it answered sets no other clock."""
+    verdicts = list(verdicts)
+
+    def write(connection: Connection) -> None:
+        for verdict in verdicts:
+            sync_state.record_answered(connection, ispb, verdict.key_type, verdict.answered_at)
+
+    database.retrying(write)
+
+
 def record_log_positions(database: Database, ispb: str, read_to: Mapping[str, datetime]) -> None:
     """Record how far DICT's event log was read, by key type and DICT's clock."""
 

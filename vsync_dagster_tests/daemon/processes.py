@@ -16,8 +16,8 @@ import dagster as dg
 import psutil
 import yaml
 
-from vsync_dagster.assets.common import ORDER
 from vsync_dagster.embedded.process import LOOPBACK, free_port
+from vsync_dagster.failure import ORDER
 from vsync_dagster.partitions import SyncPartition
 
 ROOT = Path(__file__).parents[2]

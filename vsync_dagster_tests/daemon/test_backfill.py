@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus
 
-from vsync_dagster.assets.common import ORDER
+from vsync_dagster.failure import ORDER
 from vsync_dagster.local_db import reports
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import SyncPartition, open_partitions_for

@@ -35,7 +35,7 @@ RUNBOOKS = ROOT / "docs" / "runbooks.md"
 PATIENCE_S = 60.0
 
 FIGURES = Figures(
-    last_syncs=[LastSync(ISPB, "FAILED", 1.0, 1.0, 1, 1, 1, 1, 1)],
+    last_syncs=[LastSync(ISPB, "FAILED", 1.0, 1.0, 1, 1.0, 1, 1.0, 1, 1)],
     durations=[Durations(0, 1, 1.0)],
     clocks=[Clock(ISPB, "CPF", 1.0, 1.0, 1.0, 1.0, 1)],
     review_queues=[ReviewQueue(ISPB, 1, 1.0)],

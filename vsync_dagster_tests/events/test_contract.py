@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from vsync_dagster.environment import Environment
-from vsync_dagster.events.messages import SCHEMA_VERSION, SYNC_COMPLETED, TYPES, payload_schema
+from vsync_dagster.events.messages import SCHEMA_VERSIONS, SYNC_COMPLETED, TYPES, payload_schema
 from vsync_dagster.events.relay import relay
 from vsync_dagster.local_db import decisions, outbox, reports, review
 from vsync_dagster.local_db.chains import KnownHead
@@ -125,11 +125,11 @@ def test_without_a_broker_the_sensor_leaves_the_events_where_they_are(
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_each_type_is_documented_with_its_schema(kind: str) -> None:
-    path = f"vsync_dagster/events/schemas/{kind}.{SCHEMA_VERSION}.json"
+    path = f"vsync_dagster/events/schemas/{kind}.{SCHEMA_VERSIONS[kind]}.json"
     assert f"| `{kind}` |" in DOCUMENT
     assert f"({f'../{path}'})" in DOCUMENT
     assert json.loads((ROOT / path).read_text()) == payload_schema(kind)
-    assert payload_schema(kind)["$id"] == f"urn:{kind.replace('.', ':')}:{SCHEMA_VERSION}"
+    assert payload_schema(kind)["$id"] == f"urn:{kind.replace('.', ':')}:{SCHEMA_VERSIONS[kind]}"
 
 
 def test_no_event_is_written_that_the_contract_does_not_know() -> None:
