@@ -31,7 +31,7 @@ REPRESENTATIVE = [
     ("local_snapshot", "sync_report"),
     ("bacen_snapshot", "discrepancies", "applied_fixes", "sync_report"),
 ]
-MOVED = {"creates": 30, "updates": 15, "deletes": 5}
+MOVED: dict[str, Any] = {"creates": 30, "updates": 15, "deletes": 5}
 CREATED = "select count(*) from fixes where kind = 'CREATE' and outcome = 'APPLIED' and run_id = %s"
 CREATED_IN_REPORTS = """
 select count(*) from fixes where kind = 'CREATE' and outcome = 'APPLIED' and participant_ispb = %s
