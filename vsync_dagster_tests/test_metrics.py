@@ -79,7 +79,7 @@ def test_the_last_sync_of_each_participant(registered: Database) -> None:
     write(
         registered,
         report(1, status="COMPLETED", discrepancies=500),
-        report(2, status="PARTIAL", discrepancies=7, fixes_failed=1, missing_bacen=4, duration_ms=61_500),
+        report(2, status="PARTIAL", discrepancies=7, fixes_failed=1, missing_bacen=6, duration_ms=61_500),
         report(3, dry_run=True, discrepancies=999),
         report(4, participant_ispb=OTHER_ISPB, status="FAILED"),
         report(5, participant_ispb=OTHER_ISPB, status="FAILED"),
@@ -92,11 +92,54 @@ def test_the_last_sync_of_each_participant(registered: Database) -> None:
         assert told[f'vsync_status{{ispb="{ISPB}",status="{status}"}}'] == value
     assert told[f'vsync_status{{ispb="{OTHER_ISPB}",status="failed"}}'] == 1
     assert told[f'vsync_discrepancies_total{{ispb="{ISPB}"}}'] == 7
-    assert told[f'vsync_missing_bacen_count{{ispb="{ISPB}"}}'] == 4
+    assert told[f'vsync_missing_bacen_count{{ispb="{ISPB}"}}'] == 2, "4 of 6 were put up for review, and are closed"
     assert told[f'vsync_error_rate{{ispb="{ISPB}"}}'] == pytest.approx(1 / 10)  # 2 created, 3 updated, 4 put up
     assert told[f'vsync_last_duration_seconds{{ispb="{ISPB}"}}'] == 61.5
     assert told[f'vsync_failed_count{{ispb="{ISPB}"}}'] == 0
     assert told[f'vsync_failed_count{{ispb="{OTHER_ISPB}"}}'] == 2
+
+
+def test_a_figure_that_the_last_sync_does_not_know_has_no_sample(registered: Database) -> None:
+    unknown = dict.fromkeys(("discrepancies", "missing_local", "outdated_local", "missing_bacen", "in_flight"))
+    write(
+        registered,
+        report(1, status="PARTIAL", discrepancies=150, fixes_failed=1, missing_bacen=15, entries_deleted=4),
+        report(2, status="FAILED", entries_created=0, entries_updated=0, entries_deleted=0, fixes_failed=0, **unknown),
+        report(3, participant_ispb=OTHER_ISPB, status="FAILED", fixes_failed=0, **unknown),
+    )
+    with serving(registered.url) as url:
+        told = scrape(url)
+
+    assert told[f'vsync_status{{ispb="{ISPB}",status="failed"}}'] == 1
+    assert not [name for name in told if name.startswith(("vsync_discrepancies_total", "vsync_error_rate"))]
+    assert told[f'vsync_known_discrepancies{{ispb="{ISPB}"}}'] == 150
+    assert told[f'vsync_known_error_rate{{ispb="{ISPB}"}}'] == pytest.approx(1 / 10)
+    assert told[f'vsync_missing_bacen_count{{ispb="{ISPB}"}}'] == 11, "what could not be put up for review stands"
+    of_other = [name for name in told if OTHER_ISPB in name and name.startswith(("vsync_known", "vsync_missing"))]
+    assert not of_other, "it was never compared"
+
+
+def test_a_run_that_repeats_a_part_of_a_sync_is_the_last_sync_only_if_it_proved_the_result(
+    registered: Database,
+) -> None:
+    write(
+        registered,
+        report(1, status="FAILED", compared_by="run-1", discrepancies=150, missing_bacen=6, entries_deleted=0),
+        report(2, status="PARTIAL", compared_by="run-1", repaired_by="run-1", discrepancies=150, fixes_failed=0),
+    )
+    with serving(registered.url) as url:
+        told = scrape(url)
+    assert told[f'vsync_status{{ispb="{ISPB}",status="failed"}}'] == 1
+    assert told[f'vsync_failed_count{{ispb="{ISPB}"}}'] == 1
+    assert told[f'vsync_missing_bacen_count{{ispb="{ISPB}"}}'] == 2, "the second run has put 4 of the 6 up for review"
+
+    write(registered, report(3, status="COMPLETED", verified=True, compared_by="run-1", repaired_by="run-1"))
+    with serving(registered.url) as url:
+        told = scrape(url)
+    assert told[f'vsync_status{{ispb="{ISPB}",status="completed"}}'] == 1
+    assert told[f'vsync_failed_count{{ispb="{ISPB}"}}'] == 0
+    assert f'vsync_discrepancies_total{{ispb="{ISPB}"}}' not in told, "it did not compare"
+    assert told[f'vsync_known_discrepancies{{ispb="{ISPB}"}}'] == 150
 
 
 def test_a_participant_without_a_sync_has_no_figures_of_one(registered: Database) -> None:
@@ -225,6 +268,7 @@ def test_the_reports_are_read_by_their_indexes(registered: Database, query: str,
     with registered.connect() as conn:
         conn.execute("set enable_seqscan = off; set enable_bitmapscan = off")
         plan = conn.execute(f"explain {query}".encode(), [parameters[query]]).fetchall()
-    read = [line for (line,) in plan if "sync_reports" in line]
-    assert read
-    assert all(index in line for line in read), read
+    read = [line for (line,) in plan if " on sync_reports" in line]
+    by_run = ("sync_reports_run_id_key", "sync_reports_of_comparison")
+    assert any(index in line for line in read)
+    assert all(any(name in line for name in (index, *by_run)) for line in read), read

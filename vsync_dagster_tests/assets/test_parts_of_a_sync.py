@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,14 +15,17 @@ import pytest
 from vsync_dagster.failure import ORDER
 from vsync_dagster.local_db import alerts, reports, sync_state
 from vsync_dagster.local_db.alerts import Alert, Severity
+from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.sensors.ended_syncs import NAME, tell_of_ended
+from vsync_dagster.simulator.buckets import Limit
 from vsync_dagster.simulator.drift import drift
+from vsync_dagster.simulator.settings import Settings
 from vsync_dagster.sync.connection import connect_dict
 from vsync_dagster.sync.local_sets import read_whole
 from vsync_dagster.sync.verification import verify_once
 from vsync_dagster_tests.assets.test_failures import materialize
-from vsync_dagster_tests.world import ISPB, World
+from vsync_dagster_tests.world import ISPB, LAG, World, running_world
 
 SUBSETS = [subset for count in range(1, len(ORDER) + 1) for subset in combinations(ORDER, count)]
 REPRESENTATIVE = [
@@ -38,6 +42,15 @@ select count(*) from fixes where kind = 'CREATE' and outcome = 'APPLIED' and par
     and run_id in (select run_id from sync_reports)
 """
 VERIFIED = "select distinct key_type from dict_calls where run_id = %s and operation = 'createSyncVerification'"
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A participant without keys, and a DICT for whose budgets no sync waits."""
+    limits = {name: Limit(100_000, 100_000, 1) for name in ("SYNC_VERIFICATIONS_WRITE", "CIDS_EVENTS_LIST")}
+    settings = Settings(log_lag=timedelta(seconds=LAG), file_delay=timedelta(0), limits=limits)
+    with running_world(database, tmp_path, monkeypatch, settings) as running:
+        yield running
 
 
 @dataclass(frozen=True)
