@@ -86,7 +86,7 @@ _OTHER_VALUE = {
     "integer": "{0} + 1",
     "jsonb": "{0} || '{{\"x\": 1}}'",
     "text": "coalesce({0}, '') || ' '",
-    "timestamp with time zone": "{0} + interval '1 microsecond'",
+    "timestamp with time zone": "coalesce({0}, now()) + interval '1 microsecond'",
     "uuid": "gen_random_uuid()",
 }
 
