@@ -91,7 +91,9 @@ def _close_answered(
     if bacen.snapshot_id == run_id and dict_facts.local_snapshot == local.snapshot_id:
         local_only = bacen.scan("local_only", LOCAL_ONLY_SCHEMA).collect()
         returned = returned_cids(local.facts(LocalFacts), dict_facts, local_only)
-    database.retrying(lambda connection: review.close_answered(connection, partition.ispb, returned))
+    closed = review.CLOSED_AT_ONCE
+    while closed == review.CLOSED_AT_ONCE:
+        closed = database.retrying(lambda connection: review.close_answered(connection, partition.ispb, returned))
 
 
 def _repair(

@@ -42,18 +42,25 @@ with item as (
 select entry_id, entry_id in (select entry_id from queued) from held
 """
 
+# A bounded number in one transaction: each step of the trail updates the head of its chain, and a transaction becomes
+# slower with each update of the same row.
+CLOSED_AT_ONCE = 500
+
 _CLOSE_ANSWERED = """
+with answered as (
+    select q.id, q.cid = any(%(returned)s) as returned
+    from manual_review_queue q
+    left join entries e on e.entry_id = q.entry_id and e.cid = q.cid and e.participant_ispb = q.participant_ispb
+        and e.status = 'ACTIVE'
+    where q.participant_ispb = %(ispb)s and q.status in ('PENDING', 'KEPT') and (
+        q.cid = any(%(returned)s) or e.entry_id is null or q.entry_digest <> entry_digest(e.entry_id))
+    limit %(most)s
+)
 update manual_review_queue q
 set status = 'CLOSED', reviewed_at = now(), action_taken = case
-    when q.cid = any(%(returned)s) then 'closed by a sync: DICT holds the key again'
+    when answered.returned then 'closed by a sync: DICT holds the key again'
     else 'closed by a sync: the row has changed since' end
-where q.participant_ispb = %(ispb)s and q.status in ('PENDING', 'KEPT') and (
-    q.cid = any(%(returned)s)
-    or not exists (
-        select from entries e
-        where e.entry_id = q.entry_id and e.cid = q.cid and e.participant_ispb = q.participant_ispb
-            and e.status = 'ACTIVE'
-    ))
+from answered where answered.id = q.id
 """
 
 _ITEMS = """
@@ -210,12 +217,15 @@ def _result(item: ReviewItem, queued: bool | None) -> FixResult:
 
 
 def close_answered(conn: Connection, ispb: str, returned: Collection[bytes]) -> int:
-    """Close the open items that need no decision any more, saying why in their trail, and return how many.
+    """Close open items that need no decision any more, at most `CLOSED_AT_ONCE`; say why in their trail.
 
     Args:
         returned: CIDs that DICT holds again. Items whose row has changed or gone are closed too.
+
+    Returns how many were closed; where it is fewer than `CLOSED_AT_ONCE`, none is left.
     """
-    return conn.execute(_CLOSE_ANSWERED, {"ispb": ispb, "returned": list(returned)}).rowcount
+    parameters = {"ispb": ispb, "returned": list(returned), "most": CLOSED_AT_ONCE}
+    return conn.execute(_CLOSE_ANSWERED, parameters).rowcount
 
 
 def open_items(conn: Connection, ispb: str | None = None) -> list[OpenItem]:

@@ -58,7 +58,7 @@ revoke all on
 from vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring;
 revoke all on function
     review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text),
-    review_log_key_shown(uuid), review_show_key(uuid), run_evidence(text), run_evidence(text, bigint), review_item_digest(uuid),
+    review_log_key_shown(uuid), review_show_key(uuid), entry_digest(uuid), run_evidence(text), run_evidence(text, bigint), review_item_digest(uuid),
     delete_due_reports(int), delete_due_steps(int), delete_due_items(int), delete_due_calls(int),
     delete_expired_lookups(int), delete_published_events(int, interval),
     delete_resolved_alerts(int, interval), retention_due(interval, interval)
@@ -81,6 +81,8 @@ grant select, insert, update (key_id, ciphertext) on fix_details to vsync_applic
 -- people whom a deletion takes is a person.
 grant select, insert, update (status, reviewed_at, action_taken) on manual_review_queue to vsync_application;
 grant select on review_trail to vsync_application;
+-- Whether a row under review still is what the item was made for.
+grant execute on function entry_digest(uuid) to vsync_application;
 grant select, insert, update (published_at, attempts, last_error) on outbox to vsync_application;
 grant select, insert, update on cid_files, dict_budgets, sync_leases, sync_state to vsync_application;
 grant select, insert, update (name, via, enabled) on participants to vsync_application;

@@ -211,3 +211,44 @@ def test_an_item_whose_row_changed_closes_and_says_why(conn: Connection, item_id
     conn.execute("update entries set cid = sha256(cid)")
     assert review.close_answered(conn, ISPB, []) == 1
     assert decisions.trail(conn, item_id)[-1].reason == "closed by a sync: the row has changed since"
+
+
+def test_a_write_that_changes_nothing_but_its_time_leaves_the_item_decidable(
+    conn: Connection, item_id: UUID, ana: Database, rui: Database
+) -> None:
+    conn.execute("update entries set updated_at = now() + interval '1 second'")
+    assert review.close_answered(conn, ISPB, []) == 0
+    conn.commit()
+    propose(ana, item_id)
+    with rui.connect() as connection:
+        decisions.approve(connection, item_id, "agreed")
+
+
+def test_a_change_that_leaves_the_cid_closes_the_item_and_a_new_one_is_made(
+    database: Database, conn: Connection, item_id: UUID, ana: Database
+) -> None:
+    conn.execute("update entries set owner_type = 'LEGAL_PERSON'")
+    conn.commit()
+    refused(ana, item_id, "no longer what was put up", Decision.KEEP)
+    with login_with(database, "vsync_application") as login, login.connect() as application:
+        assert review.close_answered(application, ISPB, []) == 1
+    [(entry_id, cid)] = rows(conn, "select entry_id, cid from entries")
+    review.queue(conn, RUN, ISPB, [ReviewItem(entry_id, "CPF", cid, "MISSING_BACEN", {})])
+    conn.commit()
+    [again] = review.open_items(conn)
+    assert again.id != item_id
+    propose(ana, again.id)
+
+
+def test_thousands_of_items_are_closed_in_transactions_of_bounded_size(conn: Connection) -> None:
+    count = 2 * review.CLOSED_AT_ONCE + 1
+    entries = [make_entry(number) for number in range(count)]
+    items = [ReviewItem(insert(conn, entry), "CPF", entry.cid(), "MISSING_BACEN", {}) for entry in entries]
+    review.queue(conn, RUN, ISPB, items)
+    conn.execute("delete from entries")
+    closed: list[int] = []
+    while not closed or closed[-1] == review.CLOSED_AT_ONCE:
+        closed.append(review.close_answered(conn, ISPB, []))
+        conn.commit()
+    assert closed == [review.CLOSED_AT_ONCE, review.CLOSED_AT_ONCE, 1]
+    assert review.open_items(conn) == []

@@ -150,7 +150,7 @@ def test_a_row_without_a_cid_is_in_no_set_until_dict_completes_it(conn: Connecti
     assert value(conn, "select array_agg(distinct status) from entries") == ["PENDING"]
     assert read_snapshot(theirs, ISPB).key_types["PHONE"].entries == 0
 
-    target = entry(1, key="+551190000", key_type="PHONE")
+    target = entry(1, key="+551190000", key_type="PHONE", owner_tax_id="52998224725")
     result = created(conn, target)
 
     assert result.outcome == "APPLIED"
@@ -194,3 +194,11 @@ def test_the_roles_read_and_write_through_the_view_alone(theirs: Database) -> No
         ):
             with pytest.raises(PermanentError, match="42501"), login.connect() as conn:
                 conn.execute(refused.encode())
+
+
+def test_a_row_without_a_request_id_of_another_person_is_never_completed(conn: Connection, theirs: Database) -> None:
+    conn.execute(THEIR_KEY, ["+5511900001", None, None, 1])
+    conn.commit()
+    before = rows(conn, "select * from core.pix_keys")
+    created(conn, entry(1, key="+5511900001", key_type="PHONE", owner_tax_id="11144477735"))
+    assert rows(conn, "select * from core.pix_keys where documento = '52998224725'") == before
