@@ -58,7 +58,12 @@ def _relay_to(database: Database, target: Target, has_time: Callable[[], bool]) 
 
     def next_messages(connection: Connection) -> list[alert_targets.Message]:
         return alert_targets.pending(
-            connection, target.name, minimum=target.minimum, repeat=target.repeat, limit=target.batch
+            connection,
+            target.name,
+            minimum=target.minimum,
+            repeat=target.repeat,
+            limit=target.batch,
+            silenced=target.silences,
         )
 
     told = 0

@@ -16,7 +16,7 @@ import httpx
 
 from vsync_dagster.environment import Environment, malformed_alert_url
 from vsync_dagster.local_db.alert_targets import Message
-from vsync_dagster.local_db.alerts import Severity
+from vsync_dagster.local_db.alerts import RaisedAlert, Severity
 from vsync_dagster.reconcile.errors import EnvironmentVariableError, TransientError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ logging.getLogger("apprise").addFilter(lambda _: False)
 logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 ALERTMANAGER = "alertmanager"
+_SILENCED_BY = "vsync"
 _TIMEOUT_S = 10.0
 # Alertmanager takes an alert for resolved that it has not heard of for so long: longer than a deployment takes.
 _ALERTMANAGER_VALID = timedelta(minutes=15)
@@ -51,7 +52,10 @@ class TargetError(TransientError):
 
 
 class Target(Protocol):
-    """Somebody to tell. `name` says nothing of the address, `batch` is how many messages one call takes."""
+    """Somebody to tell. `name` says nothing of the address, `batch` is how many messages one call takes.
+
+    `silences` says that the target keeps silenced alerts quiet by itself, and gets them too.
+    """
 
     @property
     def name(self) -> str: ...
@@ -61,6 +65,8 @@ class Target(Protocol):
     def repeat(self) -> timedelta: ...
     @property
     def batch(self) -> int: ...
+    @property
+    def silences(self) -> bool: ...
 
     def tell(self, messages: Sequence[Message]) -> None:
         """Tell the messages, in their order.
@@ -80,6 +86,7 @@ class AppriseTarget:
     _service: "apprise.Apprise" = field(repr=False)
     _runbook: Callable[[str], str]
     batch: int = 1
+    silences: bool = False
 
     def tell(self, messages: Sequence[Message]) -> None:
         """Tell the messages, one notification each."""
@@ -102,16 +109,43 @@ class AlertmanagerTarget:
     minimum: Severity = Severity.INFO
     repeat: timedelta = _ALERTMANAGER_REPEAT
     batch: int = 500
+    # Not left out: Alertmanager takes what it does not hear of for resolved, and says so to people.
+    silences: bool = True
 
     def tell(self, messages: Sequence[Message]) -> None:
-        """Post all messages at once."""
-        alerts = [_posted(message, self._runbook, datetime.now(UTC)) for message in messages]
+        """Post all messages at once, and before them the silences of those that a person has silenced."""
+        now = datetime.now(UTC)
+        silenced = [message.raised for message in messages if message.raised.silenced_until]
+        if silenced:
+            self._silence(silenced, now)
+        self._call("POST", "alerts", [_posted(message, self._runbook, now) for message in messages])
+
+    def _silence(self, silenced: Sequence[RaisedAlert], now: datetime) -> None:
+        """Have Alertmanager silence alerts, each by its label `fingerprint`; what it silences already stays.
+
+        Source: Alertmanager's OpenAPI v2, `GET /silences` and `POST /silences`.
+        """
+        known = {}
+        for each in self._call("GET", "silences").json():
+            if each["createdBy"] == _SILENCED_BY and each["status"]["state"] == "active":
+                known.update({matcher["value"]: each for matcher in each["matchers"]})
+        for raised in silenced:
+            wanted = _posted_silence(raised, now)
+            had = known.get(raised.alert.fingerprint)
+            if had is None:
+                self._call("POST", "silences", wanted)
+            elif had["endsAt"][:19] != str(wanted["endsAt"])[:19]:
+                self._call("POST", "silences", {**wanted, "id": had["id"]})
+
+    def _call(self, method: str, path: str, body: object = None) -> httpx.Response:
+        url = f"{self._url.rstrip('/')}/api/v2/{path}"
         try:
-            answer = httpx.post(f"{self._url.rstrip('/')}/api/v2/alerts", json=alerts, timeout=_TIMEOUT_S)
+            answer = httpx.request(method, url, json=body, timeout=_TIMEOUT_S)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TargetError(self.name, type(error).__name__) from None
         if not answer.is_success:
             raise TargetError(self.name, f"HTTP {answer.status_code}")
+        return answer
 
 
 def read_targets(variables: Environment) -> list[Target]:
@@ -178,3 +212,14 @@ def _posted(message: Message, runbook: Callable[[str], str], now: datetime) -> d
         "endsAt": (raised.resolved_at or now + _ALERTMANAGER_VALID).isoformat(),
     }
     return posted | ({"generatorURL": alert.link} if alert.link else {})
+
+
+def _posted_silence(raised: RaisedAlert, now: datetime) -> dict[str, object]:
+    matcher = {"name": "fingerprint", "value": raised.alert.fingerprint, "isRegex": False, "isEqual": True}
+    return {
+        "matchers": [matcher],
+        "startsAt": now.isoformat(),
+        "endsAt": raised.silenced_until and raised.silenced_until.astimezone(UTC).isoformat(),
+        "createdBy": _SILENCED_BY,
+        "comment": "silenced with `vsync alerts silence`, whose trail says by whom and why",
+    }

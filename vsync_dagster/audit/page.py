@@ -14,6 +14,7 @@ from vsync_dagster.audit import plots
 from vsync_dagster.audit.plots import Cell, Series
 from vsync_dagster.local_db.audit import Period
 from vsync_dagster.local_db.chains import Chain, Finding
+from vsync_dagster.reconcile.calendar import TIMEZONE
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.status import Proof
 
@@ -140,7 +141,7 @@ def _by_day(reports: pl.DataFrame, column: str) -> dict[date, float | None]:
 
 
 def _longest_open(items: pl.DataFrame) -> dict[date, float | None]:
-    by_day = items.group_by(pl.col("put_up_at").dt.convert_time_zone("America/Sao_Paulo").dt.date())
+    by_day = items.group_by(pl.col("put_up_at").dt.convert_time_zone(TIMEZONE).dt.date())
     return dict(by_day.agg(pl.col("open_hours").max()).rows())
 
 

@@ -1,6 +1,6 @@
 """The page with the items that are done with: how they ended, and who decided that, with whom and why."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -9,6 +9,7 @@ from vsync_dagster.console.visit import Visit
 from vsync_dagster.console.waiting import PAGE
 from vsync_dagster.local_db import participants, review
 from vsync_dagster.local_db.review import Outcome
+from vsync_dagster.reconcile.calendar import begin_of, day_of, end_of
 
 # How far back it looks unless asked for more.
 _DAYS = 30
@@ -17,15 +18,15 @@ _DAYS = 30
 def show_closed(visit: Visit) -> Response:
     """Show the items that were closed within some days, those closed last first."""
     query = visit.request.query_params
-    today = visit.console.now().date()
+    today = day_of(visit.console.now())
     first, last = _day(query.get("from"), today - timedelta(days=_DAYS)), _day(query.get("to"), today)
     ispb, outcome = query.get("participant", ""), query.get("outcome", "")
     page = min(max(1, int(query["page"])), 9_999) if query.get("page", "").isdecimal() else 1
     with visit.connect() as conn:
         found = review.closed_items(
             conn,
-            since=_midnight(first),
-            until=_midnight(last) + timedelta(days=1),
+            since=begin_of(first),
+            until=end_of(last),
             ispb=ispb or None,
             outcome=outcome or None,
             limit=PAGE + 1,
@@ -53,7 +54,3 @@ def _day(text: str | None, otherwise: date) -> date:
     except ValueError:
         return otherwise
     return min(named, date.max - timedelta(days=1))
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

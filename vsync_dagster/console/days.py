@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
+from vsync_dagster.reconcile.calendar import day_of
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.status import Status
 from vsync_dagster.reconcile.waiting import LONGEST_INTERVAL
 
 _SHORT = timedelta(hours=12)
-_ZONE = ZoneInfo("America/Sao_Paulo")
 
 
 class Colour(StrEnum):
@@ -92,7 +91,7 @@ def is_missing(day: date, enabled_since: datetime | None, now: datetime) -> bool
     """
     if enabled_since is None:
         return False
-    return enabled_since.astimezone(_ZONE).date() < day < now.astimezone(_ZONE).date()
+    return day_of(enabled_since) < day < day_of(now)
 
 
 def clock_of(answered: Mapping[str, datetime | None], now: datetime) -> Clock:

@@ -9,6 +9,7 @@ from vsync_dagster.console.visit import PageError, Visit
 from vsync_dagster.console.waiting import PAGE
 from vsync_dagster.local_db import calls, chains, participants, reports, sync_state
 from vsync_dagster.local_db.reports import Report
+from vsync_dagster.reconcile.calendar import day_of
 from vsync_dagster.reconcile.remarks import remarks
 
 # Calls that a page lists; the export has all of them.
@@ -20,7 +21,7 @@ _SOON = 20_000
 def show_calendar(visit: Visit) -> Response:
     """Show how each participant's days of a month went."""
     now, query = visit.console.now(), visit.request.query_params
-    month = Month.read(query.get("month", ""), now.date())
+    month = Month.read(query.get("month", ""), day_of(now))
     with visit.connect() as conn:
         known = participants.list_all(conn)
         pages = max(1, -(-len(known) // PAGE))

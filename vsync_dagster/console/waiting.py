@@ -8,6 +8,7 @@ from enum import StrEnum
 from urllib.parse import urlencode
 
 from vsync_dagster.local_db.review import OpenItem
+from vsync_dagster.reconcile.calendar import day_of
 from vsync_dagster.reconcile.suggestion import Suggestion
 
 PAGE = 50
@@ -126,8 +127,7 @@ def _state(item: OpenItem, now: datetime) -> State:
     if item.status == "CLOSED":
         return State.CLOSED
     if item.status == "KEPT":
-        # From that day, in the database's UTC, it may be decided again.
-        due = item.ask_again_on is not None and item.ask_again_on <= now.date()
+        due = item.ask_again_on is not None and item.ask_again_on <= day_of(now)
         return State.WAITING if due else State.KEPT
     match item.decision:
         case "CONFIRM_DELETION":

@@ -32,6 +32,13 @@ where (resolved_at is null or resolved_at > now() - interval '1 day') and severi
 on conflict do nothing
 """
 
+# What was raised and resolved while it was silenced is not sent afterwards.
+_DROP_SILENCED = """
+update alert_deliveries d set recovery_told_at = now() from alerts a
+where a.id = d.alert_id and d.target = %s and d.told_at is null and d.recovery_told_at is null
+    and alert_silenced_until(a.fingerprint, a.resolved_at) is not null
+"""
+
 _WAITS = SQL("""
 d.recovery_told_at is null and (
     d.told_at is null
@@ -44,7 +51,7 @@ d.recovery_told_at is null and (
 _PENDING = SQL("""
 select {}, a.resolved_at is not null and d.told_at is not null as is_recovery
 from alert_deliveries d join alerts a on a.id = d.alert_id
-where d.target = %(target)s and {}
+where d.target = %(target)s and (%(silenced)s or alert_silenced_until(a.fingerprint, now()) is null) and {}
 order by d.attempts / %(patience)s, a.id limit %(limit)s
 """).format(RAISED_COLUMNS, _WAITS)
 
@@ -70,7 +77,8 @@ where name = %s
 
 _STATES = SQL("""
 select t.name, t.failures, t.last_error, t.last_told_at, t.next_try_at, (
-    select count(*) from alert_deliveries d join alerts a on a.id = d.alert_id where d.target = t.name and {}
+    select count(*) from alert_deliveries d join alerts a on a.id = d.alert_id
+    where d.target = t.name and alert_silenced_until(a.fingerprint, now()) is null and {}
 ) as waiting
 from alert_targets t order by t.name
 """).format(_WAITS)
@@ -107,14 +115,19 @@ def let_go(conn: Connection, target: str) -> None:
     conn.execute("update alert_targets set held_until = clock_timestamp() where name = %s", [target])
 
 
-def pending(conn: Connection, target: str, *, minimum: Severity, repeat: timedelta, limit: int) -> list[Message]:
+def pending(
+    conn: Connection, target: str, *, minimum: Severity, repeat: timedelta, limit: int, silenced: bool = False
+) -> list[Message]:
     """Return what a target is to be told next, in the order in which the alerts were raised.
 
     An alert below `minimum` is not for this target. One that stands is told again after `repeat`; one that was
-    resolved before it could be told is told all the same, and then its recovery.
+    resolved before it could be told is told all the same, and then its recovery. One that a person has silenced waits
+    until the silence ends, unless the target silences by itself (`silenced`).
     """
     conn.execute(_ENROL, [target, minimum])
-    wanted = {"target": target, "repeat": repeat, "limit": limit, "patience": _PATIENCE}
+    if not silenced:
+        conn.execute(_DROP_SILENCED, [target])
+    wanted = {"target": target, "repeat": repeat, "limit": limit, "patience": _PATIENCE, "silenced": silenced}
     rows = conn.execute(_PENDING, wanted).fetchall()
     return [Message(raised_alert(row), row[-1]) for row in rows]
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
 from vsync_dagster.local_db.database import Connection
+from vsync_dagster.reconcile.errors import InvalidInputError
 
 _RAISE = """
 insert into alerts as alert (fingerprint, name, severity, title, text, link, labels)
@@ -21,11 +22,27 @@ returning times_raised
 """
 
 RAISED_COLUMNS = SQL("""
-a.id, a.times_raised, a.raised_at, a.resolved_at,
+a.id, a.times_raised, a.raised_at, a.resolved_at, alert_silenced_until(a.fingerprint, now()),
 a.fingerprint, a.name, a.severity::text, a.title, a.text, a.link, a.labels
 """)
 
 _STANDING = SQL("select {} from alerts a where resolved_at is null order by a.severity desc, id").format(RAISED_COLUMNS)
+
+
+LONGEST_SILENCE = timedelta(days=30)
+
+# By what the database's functions return.
+_REFUSALS = {
+    "NOT_STANDING": "no such alert stands: `vsync alerts list` shows those that do",
+    "NO_REASON": "say why, with --reason",
+    "NO_END": f"a silence has an end, in the future and at most {LONGEST_SILENCE.days} days away: --until or --hours",
+}
+
+
+class AlertRefusedError(InvalidInputError):
+    """An alert cannot be resolved or silenced in this way; nothing was written."""
+
+    code = "alert-refused"
 
 
 class Severity(StrEnum):
@@ -64,13 +81,17 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class RaisedAlert:
-    """An alert as it is kept, from when it was first raised; `resolved_at` is None while it stands."""
+    """An alert as it is kept, from when it was first raised; `resolved_at` is None while it stands.
+
+    `silenced_until` is when its silence ends, None where nobody has silenced it.
+    """
 
     id: int
     times_raised: int
     raised_at: datetime
     resolved_at: datetime | None
     alert: Alert
+    silenced_until: datetime | None = None
 
 
 def raise_alert(conn: Connection, alert: Alert) -> bool:
@@ -86,6 +107,36 @@ def resolve(conn: Connection, fingerprint: str) -> bool:
     return conn.execute(resolved, [fingerprint]).rowcount == 1
 
 
+def resolve_by_hand(conn: Connection, fingerprint: str, reason: str) -> None:
+    """Resolve an alert as the person whose login the connection has; the trail says who, when and why.
+
+    What still is the case is raised again when it is next evaluated.
+
+    Raises:
+        AlertRefusedError: no such alert stands, or the reason is empty.
+        NotAllowedError: the login lacks the role vsync_operator.
+    """
+    _call(conn, "select alert_resolve(%s, %s)", fingerprint, reason)
+
+
+def silence(conn: Connection, fingerprint: str, reason: str, until: datetime) -> None:
+    """Have nobody notified of an alert until a time (with a zone); the trail says who, when and why.
+
+    The latest silence of an alert counts. It holds also where the alert is resolved and raised again meanwhile.
+
+    Raises:
+        AlertRefusedError: no such alert stands, the reason is empty, or the end is past or over 30 days away.
+        NotAllowedError: the login lacks the role vsync_operator.
+    """
+    _call(conn, "select alert_silence(%s, %s, %s)", fingerprint, reason, until)
+
+
+def _call(conn: Connection, query: LiteralString, *parameters: object) -> None:
+    [(outcome,)] = conn.execute(query, parameters).fetchall()
+    if outcome != "DONE":
+        raise AlertRefusedError(_REFUSALS[outcome])
+
+
 def standing(conn: Connection) -> list[RaisedAlert]:
     """Return the alerts that stand, the most severe first."""
     return [raised_alert(row) for row in conn.execute(_STANDING).fetchall()]
@@ -93,6 +144,7 @@ def standing(conn: Connection) -> list[RaisedAlert]:
 
 def raised_alert(row: tuple[Any, ...]) -> RaisedAlert:
     """Return an alert from a row that begins with `RAISED_COLUMNS`."""
-    number, times_raised, raised_at, resolved_at, fingerprint, name, severity, title, text, link, labels = row[:11]
+    number, times_raised, raised_at, resolved_at, silenced_until, *about = row[:12]
+    fingerprint, name, severity, title, text, link, labels = about
     alert = Alert(fingerprint, name, Severity(severity), title, text, link, labels)
-    return RaisedAlert(number, times_raised, raised_at, resolved_at, alert)
+    return RaisedAlert(number, times_raised, raised_at, resolved_at, alert, silenced_until)

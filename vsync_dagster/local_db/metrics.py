@@ -106,9 +106,10 @@ where p.enabled
 
 _REVIEW = """
 select participant_ispb as ispb, count(*) as waiting,
-    extract(epoch from now() - min(case status when 'KEPT' then ask_again_on else created_at end))::float8
-        as oldest_seconds
-from manual_review_queue where status = 'PENDING' or status = 'KEPT' and ask_again_on <= current_date
+    extract(epoch from now() - min(
+        case status when 'KEPT' then sync_day_begins(ask_again_on) else created_at end
+    ))::float8 as oldest_seconds
+from manual_review_queue where status = 'PENDING' or status = 'KEPT' and ask_again_on <= sync_today()
 group by 1
 """
 

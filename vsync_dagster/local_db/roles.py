@@ -9,7 +9,8 @@ COMPLIANCE = "vsync_compliance"
 AUDITOR = "vsync_auditor"
 RETENTION = "vsync_retention"
 MONITORING = "vsync_monitoring"
-ALL = (APPLICATION, COMPLIANCE, AUDITOR, RETENTION, MONITORING)
+OPERATOR = "vsync_operator"
+ALL = (APPLICATION, COMPLIANCE, AUDITOR, RETENTION, MONITORING, OPERATOR)
 
 _HELD = """
 select rolname from pg_roles where rolname = any(%s) and pg_has_role(session_user, oid, 'usage')

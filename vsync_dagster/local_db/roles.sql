@@ -10,7 +10,8 @@ declare
     name text;
 begin
     foreach name in array
-        array['vsync_application', 'vsync_compliance', 'vsync_auditor', 'vsync_retention', 'vsync_monitoring']
+        array['vsync_application', 'vsync_compliance', 'vsync_auditor', 'vsync_retention', 'vsync_monitoring',
+            'vsync_operator']
     loop
         begin
             if not exists (select from pg_roles where rolname = name) then
@@ -27,12 +28,14 @@ end
 $$;
 
 grant usage on schema public
-to vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring;
+to vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring,
+    vsync_operator;
 
 -- What stands below is all that the roles may do, whatever an earlier version of this file has granted.
 revoke all on
     alert_deliveries,
     alert_targets,
+    alert_trail,
     alerts,
     cid_events,
     cid_files,
@@ -55,14 +58,17 @@ revoke all on
     sync_leases,
     sync_reports,
     sync_state
-from vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring;
+from vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring,
+    vsync_operator;
 revoke all on function
     review_decide(uuid, text, text, date, text), review_approve(uuid, text), review_reject(uuid, text),
     review_log_key_shown(uuid), review_show_key(uuid), entry_digest(uuid), run_evidence(text), run_evidence(text, bigint), review_item_digest(uuid),
     delete_due_reports(int), delete_due_steps(int), delete_due_items(int), delete_due_calls(int),
     delete_expired_lookups(int), delete_published_events(int, interval),
-    delete_resolved_alerts(int, interval), retention_due(interval, interval)
-from vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring;
+    delete_resolved_alerts(int, interval), retention_due(interval, interval),
+    alert_resolve(text, text), alert_silence(text, text, timestamptz)
+from vsync_application, vsync_compliance, vsync_auditor, vsync_retention, vsync_monitoring,
+    vsync_operator;
 
 
 -- vsync_application: the sync. Deletes no key; changes and deletes no report and no row of a trail.
@@ -87,6 +93,7 @@ grant select, insert, update (published_at, attempts, last_error) on outbox to v
 grant select, insert, update on cid_files, dict_budgets, sync_leases, sync_state to vsync_application;
 grant select, insert, update (name, via, enabled) on participants to vsync_application;
 grant select, insert, update on alert_deliveries, alert_targets, alerts to vsync_application;
+grant select on alert_trail to vsync_application;
 grant select on key_table, schema_migrations to vsync_application;
 
 -- Dagster makes and changes its own tables.
@@ -124,6 +131,7 @@ grant execute on function review_log_key_shown(uuid), review_show_key(uuid) to v
 grant select on
     alert_deliveries,
     alert_targets,
+    alert_trail,
     alerts,
     cid_events,
     cid_files,
@@ -184,3 +192,19 @@ grant select (participant_ispb, status, ask_again_on, created_at) on manual_revi
 grant select (id, created_at, published_at) on outbox to vsync_monitoring;
 grant select (id, severity, resolved_at) on alerts to vsync_monitoring;
 grant select on dict_budgets to vsync_monitoring;
+
+
+-- vsync_operator: whoever is called at night. Sees alerts, reports and calls, and no key; resolves and silences alerts by
+-- functions that write down who did it and why. A login of a person's own.
+
+grant select on
+    alert_deliveries,
+    alert_targets,
+    alert_trail,
+    alerts,
+    dict_calls,
+    participants,
+    sync_leases,
+    sync_reports
+to vsync_operator;
+grant execute on function alert_resolve(text, text), alert_silence(text, text, timestamptz) to vsync_operator;

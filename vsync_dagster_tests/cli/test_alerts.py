@@ -51,8 +51,23 @@ def test_status_tells_what_stands_and_how_targets_do(vsync: Command, database: D
     ran = vsync("alerts", "status", VSYNC_DATABASE_URL=database.url)
     told = vsync("alerts", "status", "--json", VSYNC_DATABASE_URL=database.url).json
 
-    assert "warning   00416968: sync 1 has failed" in ran.out
+    assert "warning   VSyncFailed/1  00416968: sync 1 has failed" in ran.out
     assert "2 waiting, never took one, failed 1 times: NotTaken" in ran.out
     assert "0 waiting, last took one 20" in ran.out
     assert [each["alert"]["fingerprint"] for each in told["standing"]] == ["VSyncFailed/1", "VSyncFailed/2"]
     assert sorted(each["waiting"] for each in told["targets"]) == [0, 2]
+
+
+def test_a_person_lists_silences_and_resolves(vsync: Command, database: Database) -> None:
+    raise_all(database, alert(1))
+    base = {"VSYNC_DATABASE_URL": database.url}
+
+    silenced = vsync("alerts", "silence", "VSyncFailed/1", "--hours", "8", "--reason", "ticket 4711", **base)
+    listed = vsync("alerts", "list", **base)
+    resolved = vsync("alerts", "resolve", "VSyncFailed/1", "--reason", "mistyped", **base)
+    again = vsync("alerts", "resolve", "VSyncFailed/1", "--reason", "mistyped", **base)
+
+    assert silenced.out.startswith("VSyncFailed/1 is silenced until 20")
+    assert "VSyncFailed/1  00416968: sync 1 has failed, silenced until 20" in listed.out
+    assert resolved.out == "VSyncFailed/1 is resolved\n"
+    assert (again.status, "no such alert stands" in again.err) == (64, True)

@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 
 from vsync_dagster.local_db import participants, review
 from vsync_dagster.local_db.database import Database
+from vsync_dagster.reconcile.calendar import day_of
 from vsync_dagster_tests.console.conftest import Clock
 from vsync_dagster_tests.console.parts import Browser, Person, put_up, text_of
 from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, make_entry
@@ -64,7 +65,7 @@ def test_it_leads_from_the_queue_to_the_history_and_back(items: dict[int, UUID],
 def test_it_is_filtered(database: Database, items: dict[int, UUID], eva: Person, clock: Clock) -> None:
     with database.connect() as conn:
         participants.add(conn, OTHER_ISPB)
-    today = clock.now().date()
+    today = day_of(clock.now())
     assert shown(eva, "?outcome=deleted+here") == [items[DELETED]]
     assert set(shown(eva, "?outcome=closed+by+a+sync%3A+DICT+holds+the+key+again")) == {
         items[RETURNED], items[TAKEN_BACK],

@@ -138,7 +138,7 @@ def test_what_is_kept_stays_in_the_proof_until_it_is_asked_again(
     assert (found.status, found.decision, found.ask_again_on) == ("KEPT", decision, LATER)
     exported = [entry.item_id for entry in decisions.to_re_register(conn)]
     assert exported == ([item_id] if decision is Decision.RE_REGISTER else [])
-    conn.execute("update manual_review_queue set ask_again_on = current_date")
+    conn.execute("update manual_review_queue set ask_again_on = sync_today()")
     conn.commit()
     propose(rui, item_id)
 

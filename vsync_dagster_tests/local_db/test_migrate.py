@@ -21,6 +21,7 @@ from vsync_dagster_tests.their_table import attach_theirs
 TABLES = {
     "alert_deliveries",
     "alert_targets",
+    "alert_trail",
     "alerts",
     "cid_events",
     "cid_files",

@@ -1,11 +1,12 @@
 """What each role may not do, by trying. That the application may do all it must is shown by a whole sync."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from vsync_dagster.local_db import fix_details, fixes, participants, reports, review, roles
+from vsync_dagster.local_db import alerts, fix_details, fixes, participants, reports, review, roles
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.errors import DatabaseError
 from vsync_dagster.local_db.fix_details import FixDetail
@@ -13,10 +14,11 @@ from vsync_dagster.local_db.fixes import FixRecord
 from vsync_dagster.local_db.metrics import read_figures
 from vsync_dagster.local_db.review import ReviewItem
 from vsync_dagster_tests.local_db.parts import CIPHER, ISPB, RUN, insert, make_entry, rows, value
+from vsync_dagster_tests.local_db.test_alerts import ALERT
 from vsync_dagster_tests.local_db.test_reports import REPORT
 from vsync_dagster_tests.logins import login_with
 
-ALL = (roles.APPLICATION, roles.COMPLIANCE, roles.AUDITOR, roles.RETENTION, roles.MONITORING)
+ALL = (roles.APPLICATION, roles.COMPLIANCE, roles.AUDITOR, roles.RETENTION, roles.MONITORING, roles.OPERATOR)
 ENTRY = make_entry(1)
 
 _GRANTS = """
@@ -273,3 +275,27 @@ def test_a_login_knows_which_role_it_has(database: Database, role: str) -> None:
         assert roles.held(conn) == {role}
     with database.connect() as conn:
         assert roles.held(conn) == frozenset(), "a superuser"
+
+
+def test_the_operator_resolves_and_silences_alerts_and_does_nothing_else(filled: Database) -> None:
+    with filled.connect() as conn:
+        alerts.raise_alert(conn, ALERT)
+    with login_with(filled, roles.OPERATOR) as operator:
+        with operator.connect() as conn:
+            alerts.silence(conn, ALERT.fingerprint, "ticket 4711", datetime.now(UTC) + timedelta(hours=1))
+            alerts.resolve_by_hand(conn, ALERT.fingerprint, "a typing mistake")
+        for statement in (
+            "update alerts set resolved_at = null",
+            "insert into alert_trail (fingerprint, step, reason) values ('x', 'RESOLVED', 'x')",
+            "delete from alert_trail",
+            "select key from entries",
+            "select * from manual_review_queue",
+        ):
+            assert_refused(operator, statement)
+
+
+@pytest.mark.parametrize("role", sorted(set(ALL) - {roles.OPERATOR}))
+def test_no_other_role_resolves_or_silences(filled: Database, role: str) -> None:
+    with login_with(filled, role) as login:
+        assert_refused(login, "select alert_resolve('x', 'y')")
+        assert_refused(login, "select alert_silence('x', 'y', now() + interval '1 hour')")

@@ -163,9 +163,9 @@ def test_they_ring_for_a_key_that_waits_a_day_for_a_person(registered: Database)
     for age, state, rings in (
         ("23 hours", "status = 'PENDING'", {}),
         ("25 hours", "status = 'PENDING'", waits),
-        ("25 hours", "status = 'KEPT', ask_again_on = current_date + 1", {}),
-        ("90 days", "status = 'KEPT', ask_again_on = current_date", {}),
-        ("90 days", "status = 'KEPT', ask_again_on = current_date - 1", waits),
+        ("25 hours", "status = 'KEPT', ask_again_on = sync_today() + 1", {}),
+        ("90 days", "status = 'KEPT', ask_again_on = sync_today()", {}),
+        ("90 days", "status = 'KEPT', ask_again_on = sync_today() - 1", waits),
         ("90 days", "status = 'CLOSED', action_taken = 'deleted here'", {}),
     ):
         with registered.connect() as connection:
