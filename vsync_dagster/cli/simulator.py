@@ -27,11 +27,20 @@ def simulator() -> None:
 @simulator.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8765, show_default=True)
+@click.option("--files-port", default=0, show_default=True, help="Where CID files are served; 0 is any free port.")
 @click.option("--lag", type=float, default=5.0, show_default=True, help="Seconds by which the event log lags.")
 @click.option("--server-name", multiple=True, help="A further host name for its certificate; localhost is in it.")
 @click.option("--insecure", is_flag=True, help="Plain http, no signatures: goes with VSYNC_DICT_INSECURE=1.")
 @state_option
-def serve(host: str, port: int, lag: float, server_name: tuple[str, ...], insecure: bool, state: Path | None) -> None:
+def serve(
+    host: str,
+    port: int,
+    files_port: int,
+    lag: float,
+    server_name: tuple[str, ...],
+    insecure: bool,
+    state: Path | None,
+) -> None:
     """Serve the simulated DICT until interrupted.
 
     It takes connections over TLS from participants alone, requests that they have signed, and signs its answers; the
@@ -45,7 +54,7 @@ def serve(host: str, port: int, lag: float, server_name: tuple[str, ...], insecu
     made = None if insecure else Certificates(certificates_folder(path), server_name)
     scheme = "http" if insecure else "https"
     click.echo(f"DICT simulator: VSYNC_DICT_URL={scheme}://{host}:{port}/api/v2/", err=True)
-    serve_state(path, host, port, Settings(log_lag=timedelta(seconds=lag)), made)
+    serve_state(path, host, port, Settings(log_lag=timedelta(seconds=lag)), made, files_port=files_port)
 
 
 @simulator.command()

@@ -14,12 +14,14 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vsync_dagster.dict_api.messages import Problem
 from vsync_dagster.dict_api.xml import MalformedMessageError, serialize
 from vsync_dagster.simulator.call import Call, Refusal, Service
 from vsync_dagster.simulator.faults import Fault, FaultKind
 from vsync_dagster.simulator.forgery import sign_answer
+from vsync_dagster.simulator.gateway import Gateway
 from vsync_dagster.simulator.handlers import FILES_PATH, HANDLERS, Answer, correlation_id
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.simulator.settings import Settings, Signatures
@@ -32,17 +34,29 @@ _GARBAGE = b"<!DOCTYPE html><html><body>502 upstream</body>"
 _log = logging.getLogger(__name__)
 
 
-def create_app(state: DictState, settings: Settings | None = None, signatures: Signatures | None = None) -> Starlette:
-    """Return the application: the API under `/api/v2/`, downloads of CID set files under `/files/`."""
-    service = Service(state, settings or Settings(), signatures or Signatures())
+def create_app(
+    state: DictState, settings: Settings | None = None, signatures: Signatures | None = None, *, files_port: int
+) -> ASGIApp:
+    """Return the application: downloads of CID set files on `files_port`, the API under `/api/v2/` on any other."""
+    service = Service(state, settings or Settings(), signatures or Signatures(), files_port)
     compressed = [Middleware(GZipMiddleware, compresslevel=1)]
     routes = [
         Route(API_PATH + path, _endpoint(service, operation, handler), methods=[method], middleware=compressed)
         for operation, (method, path, handler) in HANDLERS.items()
     ]
     encoding = compressed if service.settings.compressed_files else []
-    routes.append(Route(FILES_PATH + "{name}", _download(service), methods=["GET"], middleware=encoding))
+    download = Route(
+        FILES_PATH + "{direct}/cidsetfile/{name}", _download(service), methods=["GET"], middleware=encoding
+    )
+    api, files = _application(service, routes), _application(service, [download])
 
+    async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
+        await (files if scope["server"][1] == files_port else api)(scope, receive, send)
+
+    return Gateway(by_port) if service.settings.strict_headers else by_port
+
+
+def _application(service: Service, routes: list[Route]) -> Starlette:
     async def no_such_path(request: Request, error: Exception) -> Response:
         del request
         status = error.status_code if isinstance(error, HTTPException) else 404
@@ -117,11 +131,14 @@ async def _through_the_wire(response: Response, fault: Fault | None) -> Response
 
 
 def _download(service: Service) -> Callable[[Request], Awaitable[Response]]:
-    """The download service: beside the API, it knows no participant, signs nothing and charges nothing."""
+    """The download service: beside the API, it asks for the certificate of the path's ISPB, and charges nothing."""
 
     async def download(request: Request) -> Response:
-        name = request.path_params["name"]
-        path = service.state.files.content(name, service.settings.file_lifetime)
+        direct, name = request.path_params["direct"], request.path_params["name"]
+        if peer_name(request.scope) not in (None, direct):
+            return _problem(service, Refusal(403))
+        found = service.state.files.content(name, service.settings.file_lifetime)
+        path = found[1] if found and service.state.participants.direct(found[0]) == direct else None
         fault = service.state.faults.take(Operation.DOWNLOAD_CID_SET_FILE)
         response = _file_response(service, path, fault)
         service.state.calls.count(Operation.DOWNLOAD_CID_SET_FILE, "", response.status_code)

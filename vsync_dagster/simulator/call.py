@@ -40,11 +40,12 @@ class Refusal(Exception):  # noqa: N818 - an answer, not an error of the simulat
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What all calls share."""
+    """What all calls share. CID files are served on `files_port` alone, and all else on any other."""
 
     state: DictState
     settings: Settings
     signatures: Signatures
+    files_port: int
 
 
 @dataclass(slots=True)

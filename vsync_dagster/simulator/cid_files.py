@@ -5,6 +5,7 @@ moment, however much later it is first polled.
 """
 
 import hashlib
+import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from vsync_dagster.simulator.database import StateFile
 from vsync_dagster.simulator.times import duration_ms, from_ms, to_ms
 
 _BLOCK = 65_536
+_PUBLISHED_NAME = re.compile(r"[^_]+_[A-Z]+_(?P<id>[0-9]{1,18})_[^_]+Z\.txt")
 _SET_AT = """
     SELECT cid FROM entries WHERE set_id = :set AND removed_at IS NULL AND added_at <= :at
     UNION ALL
@@ -42,7 +44,7 @@ class FileOutcome(StrEnum):
 class FileState:
     """A file as DICT would tell it; the last four are there when its status is AVAILABLE.
 
-    `name` is the last part of its URL; nobody can guess it.
+    `name` is the last part of its URL, `{ISPB}_{KeyType}_{Id}_{time}Z.txt` as DICT's; the time has colons.
     """
 
     id: int
@@ -119,17 +121,20 @@ class CidFiles:
             status=status,
             requested_at=requested_at,
             created_at=from_ms(made.ready_at),
-            name=made.name,
+            name=_published_name(made),
             bytes=made.bytes,
             sha256=made.sha256,
         )
 
-    def content(self, name: str, lifetime: timedelta | None = None) -> Path | None:
-        """Return where the content of an AVAILABLE file lies; None for any other name."""
-        row = self._row("f.name = ?", name)
-        if row is None or row.sha256 is None or self._status(row, lifetime) != "AVAILABLE":
+    def content(self, name: str, lifetime: timedelta | None = None) -> tuple[str, Path] | None:
+        """Return whose an AVAILABLE file is and where its content lies; None for any other name."""
+        parts = _PUBLISHED_NAME.fullmatch(name)
+        row = self._row("f.id = ?", int(parts["id"])) if parts else None
+        if row is None or _published_name(row) != name:
             return None
-        return self._path(row)
+        if row.sha256 is None or self._status(row, lifetime) != "AVAILABLE":
+            return None
+        return row.participant, self._path(row)
 
     def finish(self, file_id: int, outcome: FileOutcome) -> None:
         """Give a file another ending, also one that is AVAILABLE already."""
@@ -187,3 +192,8 @@ class CidFiles:
             (value,),
         ).fetchone()
         return None if found is None else _Row(*found)
+
+
+def _published_name(row: _Row) -> str:
+    time = from_ms(row.ready_at).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return f"{row.participant}_{row.key_type}_{row.id}_{time}Z.txt"

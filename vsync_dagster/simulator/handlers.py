@@ -36,7 +36,7 @@ from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.simulator.rows import HeldEntry
 from vsync_dagster.simulator.times import duration_ms, from_ms, to_ms, to_ms_up
 
-FILES_PATH = "/files/"
+FILES_PATH = "/api/v1/download/"
 _DEFAULT_LIMIT, _MAX_LIMIT = 100, 200
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _FILE_OUTCOMES = {
@@ -198,7 +198,11 @@ def _policy(call: Call, name: str) -> Policy:
 
 
 def _file(call: Call, state: FileState) -> CidSetFile:
-    base = call.service.settings.download_base or str(call.request.base_url)
+    service, url = call.service, call.request.url
+    host = url.netloc.removesuffix(f":{url.port}")
+    base = service.settings.download_base or f"{url.scheme}://{host}:{service.files_port}"
+    # The files of an indirect participant lie under its direct one's ISPB.
+    folder = f"{base.rstrip('/')}{FILES_PATH}{service.state.participants.direct(state.participant)}/cidsetfile/"
     return CidSetFile(
         id=state.id,
         status=state.status,
@@ -206,7 +210,7 @@ def _file(call: Call, state: FileState) -> CidSetFile:
         key_type=state.key_type,
         request_time=state.requested_at,
         creation_time=state.created_at,
-        url=None if state.name is None else f"{base.rstrip('/')}{FILES_PATH}{state.name}",
+        url=None if state.name is None else folder + state.name,
         bytes=state.bytes,
         sha256=state.sha256,
     )

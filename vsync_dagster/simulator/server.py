@@ -42,12 +42,18 @@ def serve(
     port: int,
     settings: Settings | None = None,
     certificates: Certificates | None = None,
+    *,
+    files_port: int = 0,
 ) -> None:
-    """Serve the state in this process until a signal (SIGINT, SIGTERM) ends it; see `running_simulator`."""
+    """Serve the state in this process until a signal (SIGINT, SIGTERM) ends it; see `running_simulator`.
+
+    Raises:
+        SimulatorStateError: a port is taken, or the host is not one of this machine's.
+    """
     with DictState(state_path, now=_utc_now) as state:
-        config = _config(state, settings, certificates, log_level="warning")
-        config.host, config.port = host, port
-        uvicorn.Server(config).run()
+        listeners = [_listener(host, port), _listener(host, files_port)]
+        config = _config(state, settings, certificates, listeners[1].getsockname()[1], log_level="warning")
+        uvicorn.Server(config).run(listeners)
 
 
 @contextmanager
@@ -57,20 +63,23 @@ def running_simulator(
     certificates: Certificates | None = None,
     *,
     port: int = 0,
+    files_port: int = 0,
 ) -> Iterator[str]:
     """Serve a state on this machine from a thread; yield the API's base URL, which ends in a slash.
 
     With certificates it does what DICT does: it takes connections over TLS from participants alone, requests that they
     have signed, and signs its answers. Without, it speaks plain http and signs and verifies nothing.
 
-    Port 0 is any free one. On leaving, calls that hang are broken off.
+    CID files come from a port of their own, as DICT's do. Port 0 is any free one. On leaving, calls that hang are
+    broken off.
 
     Raises:
         SimulatorStateError: the server did not start.
     """
-    listener = socket.create_server((_LOCALHOST, port))
-    server = _ThreadServer(_config(state, settings, certificates, log_level="critical"))
-    thread = threading.Thread(target=server.run, args=([listener],), name="dict-simulator", daemon=True)
+    listener, files_listener = _listener(_LOCALHOST, port), _listener(_LOCALHOST, files_port)
+    config = _config(state, settings, certificates, files_listener.getsockname()[1], log_level="critical")
+    server = _ThreadServer(config)
+    thread = threading.Thread(target=server.run, args=([listener, files_listener],), name="dict-simulator", daemon=True)
     thread.start()
     try:
         if not server.listening.wait(_START_SECONDS):
@@ -81,15 +90,29 @@ def running_simulator(
         server.should_exit = True
         thread.join()
         listener.close()
+        files_listener.close()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise SimulatorStateError(
+            f"the DICT simulator cannot listen on port {port} of {host}: {error.strerror}"
+        ) from None
 
 
 def _config(
-    state: DictState, settings: Settings | None, certificates: Certificates | None, log_level: str
+    state: DictState,
+    settings: Settings | None,
+    certificates: Certificates | None,
+    files_port: int,
+    log_level: str,
 ) -> uvicorn.Config:
     signatures = Signatures() if certificates is None else certificates.signatures()
     # No access log: a path holds a CID, a query a participant, and nobody reads either.
     return uvicorn.Config(
-        create_app(state, settings, signatures),
+        create_app(state, settings, signatures, files_port=files_port),
         http=TransportProtocol,
         ws="none",
         lifespan="off",

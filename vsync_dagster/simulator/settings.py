@@ -18,7 +18,9 @@ class Settings:
         file_delay: how long a CID set file takes to be made.
         file_lifetime: how long it can be downloaded; after that it is UNAVAILABLE. None: for ever.
         compressed_files: whether it sends a file with gzip to whoever takes it so, as it does its answers.
-        download_base: scheme and host (and path, if any) of a file's Url; None: those of the request.
+        download_base: scheme and host (and path, if any) of a file's Url; None: the host of the request, on the port
+            that serves files.
+        strict_headers: whether a `Host` with a port and headers that are not listed are refused, as by DICT's gateway.
         limits: buckets that differ from the documented ones, by policy name.
         indirects_share_buckets: an indirect participant is charged to its direct one; DICT does not say.
         category: the participant category told by the policy operations.
@@ -29,6 +31,7 @@ class Settings:
     file_lifetime: timedelta | None = timedelta(days=1)
     compressed_files: bool = True
     download_base: str | None = None
+    strict_headers: bool = True
     limits: Mapping[str, Limit] = field(default_factory=dict)
     indirects_share_buckets: bool = True
     category: str = "A"

@@ -8,7 +8,7 @@ import pytest
 from vsync_dagster.simulator.server import running_simulator
 from vsync_dagster.simulator.settings import Settings
 from vsync_dagster.simulator.state import DictState
-from vsync_dagster_tests.simulator.parts import DIRECT, INDIRECT, OTHER, Api, Clock
+from vsync_dagster_tests.simulator.parts import BARE_HOST, DIRECT, INDIRECT, OTHER, Api, Clock
 
 Start = Callable[..., Api]
 
@@ -35,7 +35,7 @@ def start(state: DictState) -> Iterator[Start]:
 
         def started(settings: Settings | None = None) -> Api:
             url = stack.enter_context(running_simulator(state, settings))
-            return Api(stack.enter_context(httpx.Client(base_url=url, timeout=10)))
+            return Api(stack.enter_context(httpx.Client(base_url=url, headers=BARE_HOST, timeout=10)))
 
         yield started
 

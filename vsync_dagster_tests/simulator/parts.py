@@ -72,6 +72,15 @@ def log(state: DictState, key_type: str = "CPF", participant: str = DIRECT) -> l
     return list(found)
 
 
+# DICT's gateway refuses a Host with a port, which is what HTTP clients send.
+BARE_HOST = {"Host": "127.0.0.1"}
+
+
+def fetch(url: str, **headers: str) -> httpx.Response:
+    """Send a GET request that DICT's gateway lets through."""
+    return httpx.get(url, headers=BARE_HOST | headers)
+
+
 class Api:
     """Calls of the simulator over HTTP, as one participant."""
 

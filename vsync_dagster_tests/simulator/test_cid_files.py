@@ -4,7 +4,6 @@ import hashlib
 import threading
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from vsync_dagster.dict_api.messages import (
@@ -19,7 +18,7 @@ from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.simulator.settings import Settings
 from vsync_dagster.simulator.state import DictState
 from vsync_dagster_tests.simulator.conftest import Start
-from vsync_dagster_tests.simulator.parts import DIRECT, INDIRECT, NOON, OTHER, Api, Clock, entries, problem, read
+from vsync_dagster_tests.simulator.parts import DIRECT, INDIRECT, NOON, OTHER, Api, Clock, entries, fetch, problem, read
 
 
 def ask(api: Api, key_type: str = "CPF", participant: str = DIRECT) -> CidSetFile:
@@ -33,7 +32,7 @@ def poll(api: Api, file: CidSetFile) -> CidSetFile:
 
 def download(file: CidSetFile) -> bytes:
     assert file.url is not None
-    answer = httpx.get(file.url)
+    answer = fetch(file.url)
     assert answer.status_code == 200
     return answer.content
 
@@ -110,14 +109,14 @@ def test_a_file_expires_and_can_be_given_another_ending(start: Start, state: Dic
     clock.turn(0.001)
     assert poll(api, first).status == "UNAVAILABLE"
     assert made.url is not None
-    assert problem(httpx.get(made.url)) == (404, "NotFound")
+    assert problem(fetch(made.url)) == (404, "NotFound")
 
 
 def test_the_download_base_can_be_another(start: Start, clock: Clock) -> None:
     api = start(Settings(file_delay=timedelta(0), download_base="https://files.example:8443/arq/"))
     url = poll(api, ask(api)).url
     assert url is not None
-    assert url.startswith("https://files.example:8443/arq/files/")
+    assert url.startswith("https://files.example:8443/arq/api/v1/download/12345678/cidsetfile/12345678_CPF_")
 
 
 def test_files_are_their_participants_own(api: Api) -> None:
@@ -149,7 +148,7 @@ def test_a_download_is_compressed_for_those_who_ask(start: Start, state: DictSta
     state.bulk_create(entries(5_000))
     url = poll(api, ask(api)).url
     assert url is not None
-    plain, packed = (httpx.get(url, headers={"Accept-Encoding": one}) for one in ("identity", "gzip"))
+    plain, packed = (fetch(url, **{"Accept-Encoding": one}) for one in ("identity", "gzip"))
     assert packed.headers.get("Content-Encoding") == ("gzip" if compressed else None)
     assert "Content-Encoding" not in plain.headers
     assert plain.content == packed.content

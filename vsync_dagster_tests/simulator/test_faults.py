@@ -17,7 +17,7 @@ from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.simulator.settings import Settings
 from vsync_dagster.simulator.state import DictState
 from vsync_dagster_tests.simulator.conftest import Start
-from vsync_dagster_tests.simulator.parts import DIRECT, Api, Clock, an_entry, entries, problem, read
+from vsync_dagster_tests.simulator.parts import DIRECT, Api, Clock, an_entry, entries, fetch, problem, read
 from vsync_dagster_tests.simulator.test_cid_files import ask, download, poll
 
 LOOK_UP, EVENTS = Operation.GET_ENTRY_BY_CID, Operation.LIST_CID_SET_EVENTS
@@ -178,15 +178,15 @@ def test_a_download_breaks_like_any_other_answer(prompt: Api, state: DictState) 
     made = poll(prompt, ask(prompt))
     assert made.url is not None
     state.faults.add(DOWNLOAD, FaultKind.STATUS, status=503, retry_after=1)
-    assert problem(httpx.get(made.url)) == (503, "ServiceUnavailable")
+    assert problem(fetch(made.url)) == (503, "ServiceUnavailable")
     state.faults.add(DOWNLOAD, FaultKind.CUT)
     with pytest.raises(httpx.RemoteProtocolError):
-        httpx.get(made.url)
+        fetch(made.url)
     state.faults.add(DOWNLOAD, FaultKind.RESET)
     with pytest.raises(httpx.ReadError):
-        httpx.get(made.url)
+        fetch(made.url)
     state.faults.add(DOWNLOAD, FaultKind.GARBAGE)
-    assert httpx.get(made.url).content.startswith(b"<!DOCTYPE")
+    assert fetch(made.url).content.startswith(b"<!DOCTYPE")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.simulator.server import running_simulator
 from vsync_dagster.simulator.state import DictState
-from vsync_dagster_tests.simulator.parts import DIRECT, HEADER, INDIRECT, OTHER, problem
+from vsync_dagster_tests.simulator.parts import BARE_HOST, DIRECT, HEADER, INDIRECT, OTHER, problem
 from vsync_dagster_tests.world import certificates
 
 XML = {"Content-Type": "application/xml"}
@@ -58,7 +58,7 @@ def url(state: DictState) -> Iterator[str]:
 
 @pytest.fixture
 def direct(url: str) -> Iterator[Caller]:
-    with httpx.Client(base_url=url, verify=tls(DIRECT)) as http:
+    with httpx.Client(base_url=url, headers=BARE_HOST, verify=tls(DIRECT)) as http:
         yield Caller(http)
 
 

@@ -16,7 +16,7 @@ from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.simulator.server import running_simulator
 from vsync_dagster.simulator.state import DictState
-from vsync_dagster_tests.simulator.parts import DIRECT, Api, an_entry
+from vsync_dagster_tests.simulator.parts import BARE_HOST, DIRECT, Api, an_entry, fetch
 
 SERVE = (
     "import sys; from pathlib import Path; from vsync_dagster.simulator.server import serve;"
@@ -31,7 +31,7 @@ def test_a_process_serves_a_state_that_others_change_and_ends_on_a_signal(tmp_pa
     with (
         DictState(path, now=lambda: datetime.now(UTC)) as state,
         subprocess.Popen([sys.executable, "-c", SERVE, str(path), str(port)], stderr=subprocess.PIPE) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v2/", timeout=10) as http,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v2/", headers=BARE_HOST, timeout=10) as http,
     ):
         try:
             state.participants.add(DIRECT)
@@ -59,7 +59,7 @@ def _wait_for(port: int) -> None:
 
 def test_leaving_ends_the_server_even_while_a_call_hangs(state: DictState) -> None:
     state.faults.add(Operation.LIST_POLICIES, FaultKind.HANG, seconds=60)
-    with running_simulator(state) as url, httpx.Client(base_url=url) as http:
+    with running_simulator(state) as url, httpx.Client(base_url=url, headers=BARE_HOST) as http:
         with pytest.raises(httpx.ReadTimeout):
             http.get("policies/", headers={"PI-RequestingParticipant": DIRECT}, timeout=0.2)
         began = time.monotonic()
@@ -71,4 +71,4 @@ def test_leaving_ends_the_server_even_while_a_call_hangs(state: DictState) -> No
 def test_two_simulators_run_at_once_on_ports_of_their_own(state: DictState) -> None:
     with running_simulator(state) as first, running_simulator(state) as second:
         assert first != second
-        assert all(httpx.get(f"{url}nothing").status_code == 404 for url in (first, second))
+        assert all(fetch(f"{url}nothing").status_code == 404 for url in (first, second))
