@@ -18,8 +18,8 @@ install: $(INSTALLED) ## Make .venv with the pinned packages (every target below
 demo: install ## Show a reconciliation from end to end, with nothing installed or running before or after
 	@$(BIN)/vsync demo
 
-dev: install ## Run everything with the Dagster UI on it, until Ctrl-C
-	@$(BIN)/vsync dev
+dev: install ## Run everything with the Dagster UI and the console, until Ctrl-C (PORT=3000, CONSOLE_PORT=3010)
+	@$(BIN)/vsync dev $(if $(PORT),--port $(PORT)) $(if $(CONSOLE_PORT),--console-port $(CONSOLE_PORT))
 
 test: check ## Run all checks and the tests (15 to 25 minutes on 2 cores)
 	$(BIN)/pytest -n 4 -m "not long" -rs $(PYTEST_ARGS)

@@ -233,11 +233,15 @@ class Environment:
 
     def message_link(self, error: BaseException) -> str:
         """Return where the documents say what to do about an error."""
+        return self.heading(getattr(error, "code", UNEXPECTED))
+
+    def heading(self, code: str) -> str:
+        """Return the link to one of the headings of docs/messages.md."""
         try:
             docs = self.docs_url
         except EnvironmentVariableError:  # which may be the very error at hand
             docs = DEFAULT_DOCS
-        return f"{docs}messages.md#{getattr(error, 'code', UNEXPECTED)}"
+        return f"{docs}messages.md#{code}"
 
     def with_link(self, error: BaseException) -> str:
         """Return an error's text, with where the documents say what to do about it."""

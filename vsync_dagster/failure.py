@@ -94,7 +94,9 @@ def report_run_failure(
         done = database.retrying(lambda connection: fixes.outcomes(connection, run_id, partition.ispb))
         write_report(database, failed_report(facts, message, learnt, done, resume_at))
     except VsyncError as cause:
-        path = spool(environment().home, failed_report(facts, message, learnt, None, resume_at))
+        variables = environment()
+        meant_for = variables.variables.get("VSYNC_DATABASE_URL", "")
+        path = spool(variables.home, failed_report(facts, message, learnt, None, resume_at), meant_for)
         _log.error("%s: the FAILED report could not be written (%s); it waits in %s", partition.ispb, cause, path)
 
 

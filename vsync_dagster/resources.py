@@ -105,7 +105,7 @@ class EventBroker(dg.ConfigurableResource[None]):
         variables = environment()
         if variables.pulsar_url is None:
             return None
-        return relay(database, variables.pulsar_url, variables.pulsar_topic)
+        return relay(database, variables.pulsar_url, variables.pulsar_topic, describe=variables.with_link)
 
     def publish_for(self, database: Database, seconds: float) -> RelayResult | None:
         """Publish what waits in the outbox, as much as takes that long, and do not wait for a broker that is down."""
@@ -120,6 +120,7 @@ class EventBroker(dg.ConfigurableResource[None]):
             attempts=1,
             timeout=5,
             enough=lambda: time.monotonic() > end,
+            describe=variables.with_link,
         )
 
 

@@ -12,7 +12,9 @@ import polars as pl
 
 from vsync_dagster.assets.applied_fixes import applied_fixes
 from vsync_dagster.assets.common import asset_of_sync, partition_of
+from vsync_dagster.dict_api.calls import CLOCK_TOLERANCE
 from vsync_dagster.failure import started_at
+from vsync_dagster.local_db import calls
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import SyncPartition
@@ -67,7 +69,11 @@ def sync_report(
     _log.info("%s: %s; report %s", partition.ispb, report.status, report.id)
     published = event_broker.publish(database) if settings.publish else None
     return dg.MaterializeResult(
-        metadata={**_metadata(report), **({"events_published": published.published} if published else {})}
+        metadata={
+            **_metadata(report),
+            **_clock(database, report.run_id),
+            **({"events_published": published.published} if published else {}),
+        }
     )
 
 
@@ -179,6 +185,13 @@ def _sum(counts: Iterable[int | None]) -> int | None:
 
 def _list(sentences: Iterable[object]) -> str:
     return "\n".join(f"* {sentence}" for sentence in sentences)
+
+
+def _clock(database: Database, run_id: str) -> dict[str, float]:
+    """Return by how much our clock and DICT's differed, where that is worth a look."""
+    seconds = database.retrying(lambda connection: calls.clock_difference(connection, run_id))
+    wrong = seconds is not None and seconds > CLOCK_TOLERANCE.total_seconds()
+    return {"clock_difference_seconds": seconds} if seconds is not None and wrong else {}
 
 
 def _metadata(report: Report) -> dict[str, dg.MetadataValue | int | float | str | bool]:

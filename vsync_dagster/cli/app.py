@@ -9,7 +9,8 @@ from vsync_dagster.cli.alerts import alerts
 from vsync_dagster.cli.chain import verify_chain
 from vsync_dagster.cli.console import console
 from vsync_dagster.cli.data import migrate, participants, reports
-from vsync_dagster.cli.demo import demo, dev
+from vsync_dagster.cli.demo import demo
+from vsync_dagster.cli.dev import dev
 from vsync_dagster.cli.doctor import doctor
 from vsync_dagster.cli.export import export
 from vsync_dagster.cli.key_table import key_table

@@ -1,10 +1,7 @@
-"""`vsync demo` and `vsync dev`: the whole thing on this machine, with nothing to set up."""
+"""`vsync demo`: the whole thing on this machine, with nothing to set up."""
 
 import os
-import signal
-import subprocess
 import sys
-from contextlib import suppress
 
 import click
 
@@ -36,37 +33,3 @@ def demo() -> int:
             print_report(report)
     click.echo(f"\nWhat is under review waits for people: {sys.argv[0]} {console}")
     return max(Status(report.status).exit_code for report in syncs)
-
-
-@click.command()
-@click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True, help="The Dagster UI's port.")
-def dev(port: int) -> int:
-    """Leave everything running, with the Dagster UI on it; Ctrl-C ends it all."""
-    environment().check()
-    from vsync_dagster.cli.stack import PARTICIPANTS, running_stack
-    from vsync_dagster.launch import dagster_instance
-    from vsync_dagster.partitions import open_partitions_for
-
-    with running_stack():
-        with dagster_instance(environment()) as instance:
-            open_partitions_for(instance, PARTICIPANTS)
-        click.echo(f"\nDagster UI: http://127.0.0.1:{port}  (Ctrl-C ends everything)\n", err=True)
-        command = [sys.executable, "-m", "dagster", "dev", "-m", "vsync_dagster.definitions"]
-        server = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-            [*command, "--host", "127.0.0.1", "--port", str(port)], env=os.environ
-        )
-        return _until_told_to_stop(server)
-
-
-def _until_told_to_stop(server: subprocess.Popen[bytes]) -> int:
-    """Wait for a process, or for Ctrl-C or SIGTERM; either way it has ended when this returns."""
-    for told in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(told, signal.default_int_handler)
-    try:
-        return server.wait()
-    except KeyboardInterrupt:
-        # Ctrl-C has reached the whole group, and Dagster is ending itself; a SIGTERM has reached only us.
-        with suppress(subprocess.TimeoutExpired):
-            return server.wait(timeout=5)
-        server.send_signal(signal.SIGINT)
-        return server.wait()

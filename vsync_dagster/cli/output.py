@@ -11,13 +11,17 @@ from rich.table import Table
 
 from vsync_dagster.local_db.reports import Report, by_key_type
 from vsync_dagster.reconcile.remarks import remarks
-from vsync_dagster.reconcile.status import Proof
+from vsync_dagster.reconcile.status import Proof, Status
 
 _PROOFS = {
     Proof.VSYNC: "VSync",
     Proof.VSYNC_WITHOUT_REVIEW: "VSync without review",
     Proof.EVENT_CHAIN: "event chain",
 }
+
+
+_PLAIN = "[bold]{}[/bold]"
+_STATUSES = {Status.FAILED.value: "[bold red]{}[/bold red]", Status.PARTIAL.value: "[bold yellow]{}[/bold yellow]"}
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -30,10 +34,11 @@ def report_json(report: Report) -> dict[str, Any]:
 def print_report(report: Report) -> None:
     """Show a report to a person, on stdout."""
     # Piped, there is no width to fit.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 120)
+    status = _STATUSES.get(report.status, _PLAIN).format(report.status)
     console.print(
         f"\n[bold]{report.participant_ispb}[/bold]  {report.sync_day}  {report.sync_type}"
-        f"{'  dry run' if report.dry_run else ''}  [bold]{report.status}[/bold]  in {report.duration_ms / 1000:.1f} s"
+        f"{'  dry run' if report.dry_run else ''}  {status}  in {report.duration_ms / 1000:.1f} s"
     )
     table = Table("key type", "entries", "computed from", "before", "learnt from", "after", "proved by", "under review")
     for column in (1, 7):
@@ -48,7 +53,7 @@ def print_report(report: Report) -> None:
     for remark in remarks(report.key_types):
         console.print(str(remark), style="yellow")
     if report.error_message:
-        console.print(report.error_message, style="yellow")
+        console.print(report.error_message, style="red" if report.status == Status.FAILED else "yellow", markup=False)
     console.print(_proof(report))
     console.print(f"report {report.id}, run {report.run_id}")
 

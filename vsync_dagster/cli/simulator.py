@@ -11,6 +11,11 @@ import click
 from vsync_dagster.cli.options import ISPB, database, environment
 from vsync_dagster.reconcile.entry import Entry
 from vsync_dagster.reconcile.errors import VsyncError
+from vsync_dagster.simulator.faults import FaultKind
+from vsync_dagster.simulator.operations import Operation
+
+_OPERATIONS = [operation.value for operation in Operation]
+_KINDS = [kind.value for kind in FaultKind]
 
 state_option = click.option(
     "--state",
@@ -129,6 +134,73 @@ def drift(
         )
     click.echo(f"{ispb}: {creates} created, {updates} updated, {deletes} deleted, {local_tampers} tampered with here")
     click.echo("a sync within the next 5 s will count what moved at DICT as in flight", err=True)
+
+
+@simulator.group()
+def fault() -> None:
+    """Faults that the simulated DICT is to commit; a server that runs already takes them up at once.
+
+    \b
+    vsync simulator fault set createSyncVerification STATUS --status 503 --times 20
+    vsync simulator fault set listCidSetEvents HANG --seconds 60
+    vsync simulator fault clear
+    """
+
+
+@fault.command("set")
+@click.argument("operation", type=click.Choice(_OPERATIONS))
+@click.argument("kind", type=click.Choice(_KINDS))
+@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="How many answers.")
+@click.option("--after", type=click.IntRange(0), default=0, show_default=True, help="Good answers before the first.")
+@click.option("--status", type=click.IntRange(400, 599), help="STATUS: the HTTP status.")
+@click.option("--retry-after", type=click.IntRange(0), help="STATUS: the header, in seconds.")
+@click.option("--seconds", type=click.FloatRange(0), help="HANG, TRICKLE: how late the answer, or each byte, comes.")
+@state_option
+def set_fault(
+    operation: str,
+    kind: str,
+    times: int,
+    after: int,
+    status: int | None,
+    retry_after: int | None,
+    seconds: float | None,
+    state: Path | None,
+) -> None:
+    """Let the next answers of an operation fail."""
+    from vsync_dagster.simulator.state import DictState
+
+    with DictState(state_path(state), now=_now) as dict_state:
+        dict_state.faults.add(
+            Operation(operation),
+            FaultKind(kind),
+            times=times,
+            after=after,
+            status=status,
+            retry_after=retry_after,
+            seconds=seconds,
+        )
+    click.echo(f"{operation}: {kind}, {times} times after {after} good answers")
+
+
+@fault.command("list")
+@state_option
+def list_faults(state: Path | None) -> None:
+    """List the faults that are still to come."""
+    from vsync_dagster.simulator.state import DictState
+
+    with DictState(state_path(state), now=_now) as dict_state:
+        for operation, kind, times, after in dict_state.faults.all_pending():
+            click.echo(f"{operation}: {kind}, {times} times after {after} good answers")
+
+
+@fault.command("clear")
+@state_option
+def clear_faults(state: Path | None) -> None:
+    """Answer well from now on."""
+    from vsync_dagster.simulator.state import DictState
+
+    with DictState(state_path(state), now=_now) as dict_state:
+        dict_state.faults.clear()
 
 
 def state_path(state: Path | None) -> Path:

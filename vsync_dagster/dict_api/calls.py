@@ -1,7 +1,10 @@
 """The evidence of a call to DICT: what was asked, when, and what came back. Holds nothing personal."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+CLOCK_TOLERANCE = timedelta(seconds=5)
+"""By how much two clocks may differ before a person should look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +27,15 @@ class DictCall:
     result: str
     called_at: datetime
     duration_ms: int
+
+    @property
+    def clock_difference(self) -> timedelta | None:
+        """By how much DICT's clock is ahead of ours, negative where it is behind; None where DICT told no time.
+
+        DICT answered between our sending and our receiving: what lies in between is no difference.
+        """
+        if self.response_time is None:
+            return None
+        answered_by = self.called_at + timedelta(milliseconds=self.duration_ms)
+        ahead = max(self.response_time - answered_by, timedelta(0))
+        return ahead or min(self.response_time - self.called_at, timedelta(0))

@@ -57,6 +57,7 @@ def relay(
     timeout: int = 15,
     sleep: Callable[[float], None] = time.sleep,
     enough: Callable[[], bool] = lambda: False,
+    describe: Callable[[Exception], str] = str,
 ) -> RelayResult:
     """Publish what waits in the outbox, unless another relay is doing so.
 
@@ -68,6 +69,7 @@ def relay(
         timeout: seconds for connecting, and for the broker to store a message.
         sleep: waits between the tries.
         enough: asked before each batch; True leaves the rest to the next relay.
+        describe: returns what the warning says of an error, such as its text with a link.
 
     Raises:
         TransientError: PostgreSQL failed, not the broker; events published since are published again.
@@ -100,7 +102,7 @@ def relay(
     with Publisher(url, topic, timeout) as publisher:
         while retry_transient()(drain, publisher):
             pass
-    return _result(database, progress)
+    return _result(database, progress, describe)
 
 
 def _relay_batch(connection: Connection, publisher: Publisher, progress: _Progress) -> bool:
@@ -137,17 +139,17 @@ def _any_left(database: Database, progress: _Progress) -> bool:
     return bool(database.retrying(lambda connection: outbox.pending(connection, 1, progress.held)))
 
 
-def _result(database: Database, progress: _Progress) -> RelayResult:
+def _result(database: Database, progress: _Progress, describe: Callable[[Exception], str]) -> RelayResult:
     left = sum(each.events for each in database.retrying(outbox.waiting))
-    warning = _warning(progress) if left else None
+    warning = _warning(progress, describe) if left else None
     if warning is not None:
         _log.warning("%d events wait in the outbox: %s", left, warning)
     return RelayResult(progress.published, left, warning)
 
 
-def _warning(progress: _Progress) -> str | None:
+def _warning(progress: _Progress, describe: Callable[[Exception], str]) -> str | None:
     if progress.error is not None:
-        return str(progress.error)
+        return describe(progress.error)
     if progress.held:
         refused = ", ".join(f"{reason} for {ispb}" for ispb, reason in progress.held.items())
         return f"the broker refuses events, and those behind them wait: {refused}"

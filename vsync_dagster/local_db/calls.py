@@ -28,6 +28,17 @@ where run_id = %s and operation <> 'createSyncVerification' order by called_at, 
 """
 
 
+# DICT answered between the sending of a call and the receiving of its answer.
+_CLOCK = """
+select max(greatest(
+    extract(epoch from response_time - called_at) - duration_ms / 1000.0,
+    extract(epoch from called_at - response_time),
+    0
+))::float8
+from dict_calls where run_id = %s and response_time is not null
+"""
+
+
 class Call(Protocol):
     """One attempt at a call: what was asked, and what came back, if anything did.
 
@@ -113,3 +124,9 @@ def others(conn: Connection, run_id: str, limit: int) -> list[OtherCall]:
     """Return the first calls of a run that are no sync verifications, in order."""
     with conn.cursor(row_factory=class_row(OtherCall)) as cursor:
         return cursor.execute(_OTHERS, [run_id, limit]).fetchall()
+
+
+def clock_difference(conn: Connection, run_id: str) -> float | None:
+    """Return by how many seconds our clock and DICT's differed, by a run's calls; None where DICT told no time."""
+    [(seconds,)] = conn.execute(_CLOCK, [run_id]).fetchall()
+    return None if seconds is None else float(seconds)

@@ -129,6 +129,11 @@ class Faults:
         ).fetchone()
         return int(found[0])
 
+    def all_pending(self) -> list[tuple[Operation, FaultKind, int, int]]:
+        """Return each fault to come: its operation and kind, how often, and after how many good answers."""
+        rows = self._file.connection.execute("SELECT operation, kind, times, after FROM faults ORDER BY id").fetchall()
+        return [(Operation(operation), FaultKind(kind), times, after) for operation, kind, times, after in rows]
+
     def clear(self) -> None:
         """Answer honestly from now on."""
         self._file.connection.execute("DELETE FROM faults")

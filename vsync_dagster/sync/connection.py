@@ -63,7 +63,7 @@ def connect_dict(
     with (
         # A call that was made is evidence, also that of a run which may write nothing else any more.
         Session(database.unguarded()) as evidence,
-        CallRecorder(evidence, run_id) as recorder,
+        CallRecorder(evidence, run_id, variables.heading("clock")) as recorder,
         Session(database) as budgets,
         http_client(settings.url, ssl_context=settings.ssl_context) as http,
     ):

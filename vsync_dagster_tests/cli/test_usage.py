@@ -23,6 +23,7 @@ COMMANDS = [
     ["simulator", "serve"],
     ["simulator", "populate"],
     ["simulator", "drift"],
+    ["simulator", "fault", "set"],
 ]
 
 
