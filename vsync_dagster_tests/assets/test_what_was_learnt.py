@@ -183,7 +183,7 @@ def test_a_report_that_waited_for_the_database_counts_its_fixes_once_it_is_back(
         fixes.record(connection, "lost", ISPB, [FixRecord(fixes.CREATE, "CPF", None, bytes(32), fixes.FAILED, "full")])
     waiting = {"entries_created": None, "entries_updated": None, "entries_deleted": None, "fixes_failed": None}
     lost = Report(**{**_fields(report), **waiting, "id": report.id.__class__(int=7), "run_id": "lost"})
-    spool(world.variables.home, lost)
+    spool(world.variables.home, lost, world.database.url)
     assert spooled(world.variables.home, "lost") == lost
 
     write_spooled(world.variables.home, world.database)
