@@ -10,6 +10,8 @@ never personal data.
 
 import io
 import json
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -23,7 +25,7 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from vsync_dagster.partitions import SyncPartition
-from vsync_dagster.reconcile.errors import PermanentError, RefusedError
+from vsync_dagster.reconcile.errors import PermanentError, RefusedError, VsyncError
 
 _PART_ROWS = 131_072
 Kind = Literal["parquet", "arrow"]
@@ -43,7 +45,7 @@ class SnapshotMismatchError(RefusedError):
 
 
 class StorageNotWritableError(PermanentError):
-    """The store takes no file."""
+    """The store takes no file, or gives none."""
 
     code = "storage"
 
@@ -90,7 +92,8 @@ class Snapshot:
     def _source(self, path: str) -> str | io.BytesIO:
         if _is_local(self._filesystem):
             return path
-        return io.BytesIO(self._filesystem.cat_file(path))
+        with _storage("read"):
+            return io.BytesIO(self._filesystem.cat_file(path))
 
 
 @dataclass(slots=True)
@@ -116,16 +119,20 @@ class TableWriter:
         if not self._rows:
             return
         path = f"{self._folder}/part-{len(self.parts):05}.{self._kind}"
-        self._filesystem.makedirs(self._folder, exist_ok=True)
         rows = pl.concat(self._blocks)
+        with _storage("written"):
+            self._filesystem.makedirs(self._folder, exist_ok=True)
+            self._write_rows(rows, path)
+        self.parts.append(path)
+        self._blocks, self._rows = [], 0
+
+    def _write_rows(self, rows: pl.DataFrame, path: str) -> None:
         with self._target(path) as target:
             # Ids and CIDs are random: compressing them took six times as long as this, to save an eighth.
             if self._kind == "arrow":
                 rows.write_ipc(target, compression="uncompressed")
             else:
                 rows.write_parquet(target, compression="uncompressed")
-        self.parts.append(path)
-        self._blocks, self._rows = [], 0
 
     def _target(self, path: str) -> AbstractContextManager[Any]:
         # Polars writes a file of its own three times as fast as one that it is handed.
@@ -198,9 +205,10 @@ class SnapshotStore:
             "facts": facts,
             "tables": writer.parts(),
         }
-        self._filesystem.makedirs(folder, exist_ok=True)
-        with self._filesystem.open(f"{folder}/manifest.json.{snapshot_id}", "w") as file:
-            json.dump(manifest, file, indent=1)
+        with _storage("written"):
+            self._filesystem.makedirs(folder, exist_ok=True)
+            with self._filesystem.open(f"{folder}/manifest.json.{snapshot_id}", "w") as file:
+                json.dump(manifest, file, indent=1)
         with self._publishing():
             if self._filesystem.exists(f"{folder}/manifest.json"):
                 self._manifest(asset, partition)
@@ -239,15 +247,10 @@ class SnapshotStore:
             StorageNotWritableError: that failed; the text names the variable and the kind of failure.
         """
         probe = f"{self._root}/.vsync-{uuid4()}"
-        try:
+        with _storage("written"):
             self._filesystem.makedirs(self._root, exist_ok=True)
             self._filesystem.pipe_file(probe, b"vsync")
             self._filesystem.rm_file(probe)
-        except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own; their text may hold secrets
-            raise StorageNotWritableError(
-                f"the storage of snapshots cannot be written ({_reason(error)}): check VSYNC_STORAGE_URL (by default"
-                " `snapshots` below VSYNC_HOME), its permissions, its credentials and its free space"
-            ) from None
 
     def outdated(self, before: date, idle_since: datetime) -> list[str]:
         """Return the folders that need be kept no longer: of days before a day, and of snapshots that were replaced.
@@ -287,9 +290,30 @@ class SnapshotStore:
         return f"{self._root}/{asset}/date={partition.day.isoformat()}/ispb={partition.ispb}"
 
 
+@contextmanager
+def _storage(doing: str) -> Iterator[None]:
+    """Turn what a store raises, and Polars where it writes to one, into an error that names the variable.
+
+    Raises:
+        StorageNotWritableError: the block failed. The text of a store's own error is left out: it may hold secrets.
+    """
+    try:
+        yield
+    except (VsyncError, FileNotFoundError):
+        raise
+    except Exception as error:  # noqa: BLE001
+        raise StorageNotWritableError(
+            f"the storage of snapshots cannot be {doing} ({_reason(error)}): check VSYNC_STORAGE_URL (by default"
+            " `snapshots` below VSYNC_HOME), its permissions, its credentials and its free space"
+        ) from None
+
+
 def _reason(error: Exception) -> str:
     """Return what may be said of a store's error: its class, and the operating system's reason without a path."""
     reason = error.strerror if isinstance(error, OSError) and isinstance(error.strerror, str) else None
+    # Polars, and libraries written in Rust, have the operating system's number in their text.
+    number = re.search(r"os error ([0-9]{1,4})", str(error))
+    reason = reason or (os.strerror(int(number[1])) if number else None)
     return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 

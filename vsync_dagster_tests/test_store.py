@@ -11,7 +11,13 @@ from polars.testing import assert_frame_equal
 
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.errors import PermanentError
-from vsync_dagster.store import AnotherInstallationError, SnapshotMissingError, SnapshotStore, Writer
+from vsync_dagster.store import (
+    AnotherInstallationError,
+    SnapshotMissingError,
+    SnapshotStore,
+    StorageNotWritableError,
+    Writer,
+)
 
 PARTITION = SyncPartition(date(2026, 11, 24), "12345678")
 SCHEMA = pl.Schema({"cid": pl.Binary()})
@@ -145,3 +151,29 @@ def test_a_snapshot_of_an_earlier_run_of_this_installation_is_replaced(tmp_path:
         store = SnapshotStore(str(tmp_path), writer=Writer(f"run-{number}", lambda run: run == "run-1"))
         write(store, f"snapshot-{number}")
         assert store.read("local_snapshot", PARTITION).snapshot_id == f"snapshot-{number}"
+
+
+def test_a_disk_that_is_full_is_an_error_of_the_storage(tmp_path: Path) -> None:
+    store = SnapshotStore(str(tmp_path))
+    folder = tmp_path / "local_snapshot" / "date=2026-11-24" / "ispb=12345678" / "run-1" / "entries"
+    folder.mkdir(parents=True)
+    for kind in ("parquet", "arrow"):
+        (folder / f"part-00000.{kind}").symlink_to("/dev/full")
+    with pytest.raises(StorageNotWritableError, match=r"No space left on device.*VSYNC_STORAGE_URL") as caught:
+        write(store, "run-1", b"a")
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_storage(tmp_path: Path) -> None:
+    (tmp_path / "local_snapshot").write_text("no folder")
+    with pytest.raises(StorageNotWritableError, match=r"cannot be written .*VSYNC_STORAGE_URL"):
+        write(SnapshotStore(str(tmp_path)), "run-1", b"a")
+
+
+def test_credentials_that_are_missing_are_an_error_of_the_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    with pytest.raises(StorageNotWritableError, match=r"cannot be written \(NoCredentialsError\).*credentials"):
+        write(SnapshotStore("s3://vsync-test-bucket/snapshots"), "run-1", b"a")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vsync_dagster.cli.options import ISPB, database, json_option
+from vsync_dagster.cli.options import ISPB, database, json_option, require_known
 from vsync_dagster.local_db import chains
 from vsync_dagster.local_db.chains import Chain, Finding, KnownHead
 
@@ -29,6 +29,7 @@ def verify_chain(ispb: str | None, heads: Path | None, as_json: bool) -> int:
 
     Exit code: 0 all fits, 1 something does not, 2 the database could not be read.
     """
+    require_known(ispb)
     known = _known(heads, ispb) if heads else []
     with database().connect(bulk=True) as connection:
         findings = list(chains.verify(connection, ispb, known))

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import click
 
-from vsync_dagster.cli.options import ISPB, database, environment, json_option
+from vsync_dagster.cli.options import ISPB, database, environment, json_option, require_known
 from vsync_dagster.cli.output import print_report, report_json
 from vsync_dagster.local_db import fix_details
 from vsync_dagster.local_db import migrate as migrations
@@ -92,6 +92,7 @@ def reports() -> None:
 @json_option
 def list_reports(ispb: str | None, limit: int, as_json: bool) -> None:
     """List reports, latest first."""
+    require_known(ispb)
     with database().connect() as connection:
         found = report_table.list_reports(connection, ispb, limit)
     for report in found:

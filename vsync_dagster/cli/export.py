@@ -10,7 +10,7 @@ import polars as pl
 
 from vsync_dagster.audit.files import WRITERS, write_tables
 from vsync_dagster.audit.page import Evidence, render
-from vsync_dagster.cli.options import ISPB, DayType, database, environment
+from vsync_dagster.cli.options import ISPB, DayType, database, environment, require_known
 from vsync_dagster.local_db import audit, chains, fix_details
 from vsync_dagster.local_db.audit import Period
 from vsync_dagster.local_db.database import Connection
@@ -54,6 +54,7 @@ def export(ispb: str, first_day: date, last_day: date, out: Path, formats: tuple
         raise click.UsageError("--to is before --from")
     if out.exists() and any(out.iterdir()):
         raise click.UsageError(f"{out} holds something already: name another folder")
+    require_known(ispb)
     evidence = _read(_period(ispb, first_day, last_day), details=details)
     out.mkdir(parents=True, exist_ok=True)
     for path in _write(evidence, out, formats or (PAGE, *WRITERS)):

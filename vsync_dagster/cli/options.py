@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from vsync_dagster.environment import Environment
+from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.reconcile.calendar import day_of
 from vsync_dagster.reconcile.ispb import RULE, is_ispb
@@ -63,6 +64,17 @@ def environment() -> Environment:
 def database() -> Database:
     """The participant's database."""
     return Database(environment().database_url)
+
+
+def require_known(ispb: str | None) -> None:
+    """Check that an ISPB that was given is registered or has a report; None, which stands for all, is neither.
+
+    Raises:
+        UnknownParticipantError: it is a mistake, and an empty answer would hide that.
+    """
+    if ispb is not None:
+        with database().connect() as connection:
+            participants.require_known(connection, ispb)
 
 
 def today() -> date:

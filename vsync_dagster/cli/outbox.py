@@ -6,7 +6,7 @@ from uuid import UUID
 
 import click
 
-from vsync_dagster.cli.options import ISPB, TimeType, database, environment, json_option
+from vsync_dagster.cli.options import ISPB, TimeType, database, environment, json_option, require_known
 from vsync_dagster.events.relay import relay
 from vsync_dagster.local_db import outbox as outbox_table
 from vsync_dagster.local_db.outbox import Waiting
@@ -69,6 +69,7 @@ def replay(
     base, variables = database(), environment()
     if variables.pulsar_url is None:
         raise EnvironmentVariableError("VSYNC_PULSAR_URL is not set; set it, for example, to pulsar://host:6650")
+    require_known(ispb)
     again = 0
     if message_ids or since or until or ispb:
         with base.connect(bulk=True) as connection:

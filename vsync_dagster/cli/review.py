@@ -8,7 +8,7 @@ from uuid import UUID
 
 import click
 
-from vsync_dagster.cli.options import ISPB, database, json_option
+from vsync_dagster.cli.options import ISPB, database, json_option, require_known
 from vsync_dagster.local_db import decisions
 from vsync_dagster.local_db import review as review_queue
 from vsync_dagster.local_db.decisions import Decision
@@ -32,6 +32,7 @@ def review() -> None:
 @json_option
 def list_review(ispb: str | None, as_json: bool) -> None:
     """List the open items, oldest first."""
+    require_known(ispb)
     with database().connect() as connection:
         items = review_queue.open_items(connection, ispb)
     for item in items:
@@ -105,6 +106,7 @@ def approve(item_id: UUID, reason: str, reject: bool) -> None:
 @click.option("--ispb", type=ISPB, help="Only this participant's.")
 def export(ispb: str | None) -> None:
     """Print what is to be registered at DICT again, one JSON object a line; the entry id names the key."""
+    require_known(ispb)
     with database().connect() as connection:
         for entry in decisions.to_re_register(connection, ispb):
             click.echo(json.dumps(_plain(asdict(entry))))

@@ -102,6 +102,7 @@ def verify(ispb: str, as_json: bool) -> int:
     Exit code: 0 all OK, 1 one is NOK, 2 DICT or the database could not be asked.
     """
     base = database()
+    base.retrying(lambda connection: participants.get(connection, ispb))  # reading the table can take minutes
     ours = read_whole(base, ispb)
     read, sets = ours.read, ours.by_key_type
     with connect_dict(environment(), base, ispb, None) as connection:

@@ -166,6 +166,19 @@ def _other_spelling(conn: Connection, ispb: str) -> str | None:
     return None if row is None else str(row[0])
 
 
+def require_known(conn: Connection, ispb: str) -> None:
+    """Check that there can be anything to say of a participant: it is registered, or has a report.
+
+    Raises:
+        UnknownParticipantError: neither; an empty answer would read as "there is nothing".
+    """
+    query = "select from participants where participant_ispb = %(ispb)s union all select from sync_reports"
+    if conn.execute(f"{query} where participant_ispb = %(ispb)s limit 1", {"ispb": ispb}).fetchone() is None:
+        raise UnknownParticipantError(
+            f"participant {ispb} is not registered and has no report: `vsync participants list` lists those that are"
+        )
+
+
 def list_all(conn: Connection) -> list[Participant]:
     """Return every participant, by ISPB."""
     with conn.cursor(row_factory=class_row(Participant)) as cursor:
