@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from vsync_dagster.dict_api.cid_file import SLOWEST_DOWNLOAD
-from vsync_dagster.dict_api.settings import DictSettings, read_dict_settings
+from vsync_dagster.dict_api.settings import DictSettings, read_dict_settings, why_unverified
 from vsync_dagster.local_db.alerts import Severity
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.reconcile.errors import UNEXPECTED, EnvironmentVariableError
@@ -113,6 +113,11 @@ class Environment:
         if not re.fullmatch("[1-9][0-9]{0,11}", value):
             raise EnvironmentVariableError(f"{name} is malformed; it is a number of bytes per second, such as 1000000")
         return float(value)
+
+    @property
+    def why_unverified(self) -> str | None:
+        """Why DICT's answers are believed without its signature, for reports; None where they must carry it."""
+        return why_unverified(self.variables)
 
     @property
     def budget_wait_seconds(self) -> float:

@@ -90,6 +90,7 @@ def report_run_failure(
     message, resume_at = safe_text(error), _resume_at(error, facts.ended_at)
     learnt = _learnt(partition, run_id, assets)
     try:
+        message = "; ".join(filter(None, (environment().why_unverified, message)))
         database = Database(environment().database_url, guard)
         done = database.retrying(lambda connection: fixes.outcomes(connection, run_id, partition.ispb))
         write_report(database, failed_report(facts, message, learnt, done, resume_at))

@@ -96,6 +96,11 @@ class DictApi(dg.ConfigurableResource[None]):
         """Connect as a participant, or as the direct participant that acts for it."""
         return connect_dict(environment(), database, ispb, run_id)
 
+    @property
+    def why_unverified(self) -> str | None:
+        """Why DICT's answers are believed without its signature; None where they must carry it."""
+        return environment().why_unverified
+
 
 class EventBroker(dg.ConfigurableResource[None]):
     """Pulsar (`VSYNC_PULSAR_URL`, `VSYNC_PULSAR_TOPIC`)."""

@@ -26,7 +26,15 @@ from vsync_dagster.store import Snapshot, SnapshotMismatchError, SnapshotStore
 from vsync_dagster.sync.facts import ComparedFacts, DictFacts, FixFacts, LocalFacts
 from vsync_dagster.sync.proof import Prover
 from vsync_dagster.sync.repair import RECORD_SCHEMA
-from vsync_dagster.sync.report import KeyTypeOutcome, Origin, RunFacts, build_report, count_pending, write_report
+from vsync_dagster.sync.report import (
+    KeyTypeOutcome,
+    Origin,
+    RunFacts,
+    build_report,
+    count_pending,
+    with_remark,
+    write_report,
+)
 from vsync_dagster.sync.verification import LocalSet, Verdict
 
 _log = logging.getLogger(__name__)
@@ -65,6 +73,7 @@ def sync_report(
     report = build_report(
         run, _outcomes(sync, proved), sync.discrepancies, sync.fixes, sync.bacen.plan, resume_at, sync.origin
     )
+    report = with_remark(report, dict_api.why_unverified)
     write_report(database, report)
     _log.info("%s: %s; report %s", partition.ispb, report.status, report.id)
     published = event_broker.publish(database) if settings.publish else None

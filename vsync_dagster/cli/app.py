@@ -69,6 +69,14 @@ def cli() -> None:
       VSYNC_DICT_DOWNLOAD_BASE       the host that CID file URLs are rewritten to
       VSYNC_DOWNLOAD_FOLDER          where CID files are while they are read, default in VSYNC_HOME
       VSYNC_DOWNLOAD_MIN_RATE        the slowest download of a CID file, in bytes per second, default 1000000
+      VSYNC_DICT_GATEWAY             instead of DICT's URL: a gateway that holds keys and speaks to DICT for us
+      VSYNC_DICT_GATEWAY_CA_FILE     the authorities that the gateway is certified by
+      VSYNC_DICT_GATEWAY_CLIENT_CERT_FILE
+                                     our certificate for the gateway, if it asks for one, its key in
+                                     VSYNC_DICT_GATEWAY_CLIENT_KEY_FILE, that key's password, if any, in
+                                     VSYNC_DICT_GATEWAY_CLIENT_KEY_PASSWORD
+      VSYNC_DICT_GATEWAY_ANSWERS     signed (the default): DICT's signatures are verified; or vouched: they are not
+      VSYNC_DICT_GATEWAY_HOST        the Host of calls, where it is not the gateway's name
       VSYNC_DICT_INSECURE            1 to verify nothing, for a DICT on this machine
 
     \b

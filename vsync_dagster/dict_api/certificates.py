@@ -4,6 +4,7 @@ An error names the variable and never the file, its content or a password.
 """
 
 import re
+import ssl
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -174,6 +175,25 @@ def rsa_public_key(certificate: x509.Certificate, name: str) -> RSAPublicKey:
 def readable_by_others(variables: Mapping[str, str], names: Iterable[str]) -> list[str]:
     """Return, of variables that name a file with a secret, those whose file every user of the machine can read."""
     return [name for name in names if _is_readable_by_others(variables.get(name, "").strip())]
+
+
+def tls_context(ca_files: str, client: KeyPair | None, names: str) -> ssl.SSLContext:
+    """Return what trusts the authorities of files, and no others, and shows our certificate; TLS 1.2 or newer.
+
+    Raises:
+        EnvironmentVariableError: OpenSSL does not accept a file; the text says `names`.
+    """
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        for path in ca_files.split(","):
+            context.load_verify_locations(path.strip())
+        if client:
+            context.load_cert_chain(client.certificate_file, client.key_file, client.password)
+    except (ssl.SSLError, OSError):
+        # All were read just now: what is left are keys too short for OpenSSL's security level, and the like.
+        raise EnvironmentVariableError(f"{names} is not accepted by OpenSSL") from None
+    return context
 
 
 def _is_readable_by_others(path: str) -> bool:

@@ -54,11 +54,18 @@ class DownloadRule:
             (`VSYNC_DICT_DOWNLOAD_HOSTS`).
         base: scheme, host and path prefix to put in place of those of a file's URL (`VSYNC_DICT_DOWNLOAD_BASE`).
         plain_http: whether http is permitted.
+        keeps_host: whether `Host` stays the one of DICT's URL where the base is another: for a proxy that hands
+            requests on as they are.
     """
 
     hosts: frozenset[str]
     base: str | None = None
     plain_http: bool = False
+    keeps_host: bool = False
+
+    def headers(self, url: str) -> dict[str, str]:
+        """Return the headers of a download of the file that DICT says is at `url`; `place` has accepted it."""
+        return {"Accept": "*/*", **({"Host": httpx.URL(url).host} if self.keeps_host else {})}
 
     def place(self, url: str) -> httpx.URL:
         """Return where to download the file that DICT says is at `url`; path and query are sent as DICT wrote them.
@@ -185,7 +192,7 @@ def download(
     url = rule.place(file.url)
     part = target.with_name(target.name + ".part")
     limit = _CONNECT_SECONDS + file.bytes / min_rate
-    fetching = _Download(http, url, part, file.bytes, file.sha256.lower(), limit, clock)
+    fetching = _Download(http, url, rule.headers(file.url), part, file.bytes, file.sha256.lower(), limit, clock)
     failure: str | None = None
     try:
         _check_space(target.parent, file.bytes)
@@ -282,6 +289,7 @@ def _first_words(lines: Lines) -> Words:
 class _Download:
     http: httpx.Client
     url: httpx.URL
+    headers: dict[str, str]
     part: Path
     size: int
     sha256: str
@@ -293,7 +301,7 @@ class _Download:
         try:
             with (
                 time_limited(self.time_limit, self.clock),
-                self.http.stream("GET", self.url, headers={"Accept": "*/*"}) as response,
+                self.http.stream("GET", self.url, headers=self.headers) as response,
             ):
                 return self._refused(response) or self._store(response)
         except (httpx.ReadTimeout, httpx.WriteTimeout):

@@ -20,6 +20,8 @@ from vsync_dagster.dict_api.xml import MAX_DOCUMENT_BYTES
 from vsync_dagster.reconcile.errors import PermanentError, VsyncError
 
 CALL_TIMEOUT = 30.0
+_CA = "VSYNC_DICT_CA_FILE, or with a gateway at VSYNC_DICT_GATEWAY_CA_FILE"
+_CERTIFICATE = "VSYNC_DICT_CLIENT_CERT_FILE, or with a gateway at VSYNC_DICT_GATEWAY_CLIENT_CERT_FILE"
 _LONGEST_RETRY_AFTER = 365 * 86_400.0
 # TLS 1.2 tells of a missing certificate as HANDSHAKE_FAILURE; TLS 1.3 tells when the client believes itself connected.
 _CERTIFICATE_ALERT = re.compile("ALERT.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)")
@@ -33,6 +35,7 @@ def http_client(
     ssl_context: ssl.SSLContext | None = None,
     max_connections: int = 20,
     network: DictNetwork | None = None,
+    host: str | None = None,
 ) -> httpx.Client:
     """Return a client for DICT's base URL (such as `https://host:16522/api/v2/`); the caller closes it.
 
@@ -44,13 +47,18 @@ def http_client(
         ssl_context: certificates to show and to trust; by default the public certificate authorities.
         max_connections: the size of the pool.
         network: makes the connections; by default over the system's sockets and resolver.
+        host: the `Host` to send; by default that of the URL.
 
     Raises:
         PermanentError: `base_url` is not an http or https URL; the text does not quote it.
     """
     return httpx.Client(
         base_url=_checked(base_url),
-        headers={"Accept": "application/xml, application/problem+xml", "Accept-Encoding": "gzip"},
+        headers={
+            "Accept": "application/xml, application/problem+xml",
+            "Accept-Encoding": "gzip",
+            **({"Host": host} if host else {}),
+        },
         timeout=timeout,
         transport=DictTransport(network or DictNetwork(), ssl_context, max_connections),
         follow_redirects=False,
@@ -139,9 +147,9 @@ def _certificate_refusal(error: BaseException | None) -> str | None:
     """Return who did not accept whose certificate, if that is what a connection failed over."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return f"its server's certificate is not accepted ({error.verify_message}); look at VSYNC_DICT_CA_FILE"
+            return f"its server's certificate is not accepted ({error.verify_message}); look at {_CA}"
         if isinstance(error, ssl.SSLError) and _CERTIFICATE_ALERT.search(error.reason or ""):
-            return f"it does not accept ours ({error.reason}); look at VSYNC_DICT_CLIENT_CERT_FILE"
+            return f"it does not accept ours ({error.reason}); look at {_CERTIFICATE}"
         error = error.__cause__ or error.__context__
     return None
 

@@ -4,27 +4,27 @@ Everything that makes a call trustworthy is required. `VSYNC_DICT_INSECURE=1` wa
 the loopback interface, for development against a simulator.
 """
 
-import ipaddress
 import re
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from cryptography import x509
 from lxml import etree
 
+from vsync_dagster.dict_api import gateway as gateways
 from vsync_dagster.dict_api.certificates import (
     ConfiguredCertificate,
-    KeyPair,
     configured,
     read_certificates,
     read_key_pair,
     readable_by_others,
     rsa_key,
     rsa_public_key,
+    tls_context,
 )
 from vsync_dagster.dict_api.cid_file import DEFAULT_PORTS, DownloadRule
 from vsync_dagster.dict_api.hsm import HsmSigner
@@ -32,6 +32,7 @@ from vsync_dagster.dict_api.pkcs11_uri import KEY as _HSM_KEY
 from vsync_dagster.dict_api.pkcs11_uri import PIN_FILE as _PIN_FILE
 from vsync_dagster.dict_api.pkcs11_uri import read_pkcs11_uri
 from vsync_dagster.dict_api.signatures import Signer, Verifier
+from vsync_dagster.dict_api.urls import ending_in_slash, is_loopback, parsed_url, tls_or_local_url
 from vsync_dagster.reconcile.errors import EnvironmentVariableError
 
 INSECURE = "VSYNC_DICT_INSECURE"
@@ -44,7 +45,9 @@ _HOST = re.compile(r"[a-z0-9.-]+(:[1-9][0-9]{0,4})?")
 _CA = "VSYNC_DICT_CA_FILE"
 _CLIENT, _SIGNING = "VSYNC_DICT_CLIENT", "VSYNC_SIGNING"
 _TRUSTED = "VSYNC_DICT_SIGNING_CERT_FILES"
-_SECRET_FILES = (f"{_CLIENT}_KEY_FILE", f"{_SIGNING}_KEY_FILE", _PIN_FILE)
+_OWN_CERTIFICATES = (f"{_CLIENT}_CERT_FILE", f"{gateways.CLIENT}_CERT_FILE", f"{_SIGNING}_CERT_FILE")
+_OTHERS_CERTIFICATES = (_CA, gateways.CA, _TRUSTED)
+_SECRET_FILES = (f"{_CLIENT}_KEY_FILE", f"{gateways.CLIENT}_KEY_FILE", f"{_SIGNING}_KEY_FILE", _PIN_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class DictSettings:
         insecure: whether answers are believed unsigned (`VSYNC_DICT_INSECURE=1`).
         signing_certificate: that of `sign`; None where requests are not signed here.
         warnings: what every run should say of the configuration; each is one line.
+        host: the `Host` of calls and downloads is DICT's, not the gateway's; None for that of the URL.
+        unverified: why answers are believed without DICT's signature; None where they must carry it.
     """
 
     url: str
@@ -105,6 +110,8 @@ class DictSettings:
     insecure: bool
     signing_certificate: x509.Certificate | None = None
     warnings: tuple[str, ...] = ()
+    host: str | None = None
+    unverified: str | None = None
 
 
 def read_dict_settings(variables: Mapping[str, str]) -> DictSettings:
@@ -114,24 +121,35 @@ def read_dict_settings(variables: Mapping[str, str]) -> DictSettings:
         EnvironmentVariableError: one is missing or malformed, a file cannot be used, or a certificate and a key do not
             belong together; the text names the variable.
     """
+    gateway = gateways.read_gateway(variables)
+    if gateway:
+        return _through(gateway, variables)
     insecure = _is_insecure(variables)
     environment = _environment(variables)
     url = _api_url(variables, environment, insecure)
     keys_check_url = _keys_check_url(variables, environment, insecure)
     downloads = _downloads(variables, url, environment, insecure)
-    base_url = _ending_in_slash(url)
+    base_url = ending_in_slash(url)
     if insecure:
-        return DictSettings(base_url, keys_check_url, None, _unsigned, _unverified, downloads, (), insecure=True)
+        return DictSettings(
+            base_url,
+            keys_check_url,
+            None,
+            _unsigned,
+            _unverified,
+            downloads,
+            (),
+            insecure=True,
+            unverified=why_unverified(variables),
+        )
     client = read_key_pair(variables, _CLIENT, "the certificate that is registered at DICT for connections")
     authorities = read_certificates(variables, _CA, "the authorities that DICT's servers are certified by")
     certificate, sign = _signing(variables)
-    trusted = read_certificates(variables, _TRUSTED, "the certificates that DICT signs with, parted by commas")
-    for one in trusted:
-        rsa_public_key(one, _TRUSTED)
+    trusted = _trusted(variables)
     return DictSettings(
         url=base_url,
         keys_check_url=keys_check_url,
-        ssl_context=_tls(client, variables[_CA]),
+        ssl_context=tls_context(variables[_CA], client, f"{_CLIENT}_CERT_FILE or {_CA}"),
         sign=sign,
         verify=Verifier(trusted),
         downloads=downloads,
@@ -143,10 +161,61 @@ def read_dict_settings(variables: Mapping[str, str]) -> DictSettings:
         ),
         insecure=False,
         signing_certificate=certificate,
-        warnings=tuple(
-            f"the file of {name} can be read by every user of this machine: run chmod 600"
-            for name in readable_by_others(variables, _SECRET_FILES)
+        warnings=_warnings(variables),
+    )
+
+
+def why_unverified(variables: Mapping[str, str]) -> str | None:
+    """Return why DICT's answers are believed without its signature, for reports; None where they must carry it.
+
+    Raises:
+        EnvironmentVariableError: a variable that says so is malformed.
+    """
+    if gateways.answers_are_vouched(variables):
+        return "DICT's signatures were not verified: the gateway vouches for the answers"
+    if _is_insecure(variables):
+        return f"DICT's signatures were not verified: {INSECURE}=1"
+    return None
+
+
+def _through(gateway: gateways.Gateway, variables: Mapping[str, str]) -> DictSettings:
+    """Return settings for a gateway: keys that are not named here are the gateway's."""
+    signs_here = any(variables.get(name, "").strip() for name in (_HSM_KEY, f"{_SIGNING}_KEY_FILE"))
+    certificate, sign = _signing(variables) if signs_here else (None, _unsigned)
+    trusted = [] if gateway.vouches else _trusted(variables)
+    base = variables.get(_BASE, "").strip() or f"{gateway.url.scheme}://{gateway.url.netloc}/"
+    downloads = _download_rule(variables, tls_or_local_url(_BASE, base, _BASE_EXAMPLE), None)
+    return DictSettings(
+        url=ending_in_slash(gateway.url),
+        keys_check_url=_keys_check_url(variables, None, insecure=False),
+        ssl_context=gateway.ssl_context,
+        sign=sign,
+        verify=_unverified if gateway.vouches else Verifier(trusted),
+        downloads=replace(downloads, keeps_host=gateway.host is not None),
+        certificates=(
+            *gateway.certificates,
+            *configured(f"{_SIGNING}_CERT_FILE", [certificate] if certificate else []),
+            *configured(_TRUSTED, trusted),
         ),
+        insecure=False,
+        signing_certificate=certificate,
+        warnings=_warnings(variables),
+        host=gateway.host,
+        unverified=why_unverified(variables),
+    )
+
+
+def _trusted(variables: Mapping[str, str]) -> list[x509.Certificate]:
+    trusted = read_certificates(variables, _TRUSTED, "the certificates that DICT signs with, parted by commas")
+    for one in trusted:
+        rsa_public_key(one, _TRUSTED)
+    return trusted
+
+
+def _warnings(variables: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(
+        f"the file of {name} can be read by every user of this machine: run chmod 600"
+        for name in readable_by_others(variables, _SECRET_FILES)
     )
 
 
@@ -185,10 +254,10 @@ def certificate_days_left(variables: Mapping[str, str], now: datetime) -> dict[s
     with our own certificate only the first one counts; those after it are its authorities.
     """
     days: dict[str, float] = {}
-    for name in (f"{_CLIENT}_CERT_FILE", f"{_SIGNING}_CERT_FILE", _CA, _TRUSTED):
+    for name in (*_OWN_CERTIFICATES, *_OTHERS_CERTIFICATES):
         with suppress(EnvironmentVariableError):
             found = read_certificates(variables, name, "certificates")
-            counted = found if name in (_CA, _TRUSTED) else found[:1]
+            counted = found if name in _OTHERS_CERTIFICATES else found[:1]
             days[name] = min(one.days_left(now) for one in configured(name, counted))
     return days
 
@@ -222,35 +291,18 @@ def _api_url(variables: Mapping[str, str], environment: DictEnvironment | None, 
 def _keys_check_url(variables: Mapping[str, str], environment: DictEnvironment | None, insecure: bool) -> str | None:
     value = variables.get(_KEYS_CHECK, "").strip()
     if value:
-        return _ending_in_slash(_parsed(_KEYS_CHECK, value, _KEYS_CHECK_EXAMPLE, insecure))
+        return ending_in_slash(_parsed(_KEYS_CHECK, value, _KEYS_CHECK_EXAMPLE, insecure))
     return environment.keys_check_url if environment else None
-
-
-def _ending_in_slash(url: SplitResult) -> str:
-    return url.geturl().rstrip("/") + "/"
 
 
 def _parsed(name: str, value: str, example: str, insecure: bool) -> SplitResult:
     """Return a variable's URL: https, or if insecure anything on this machine. It is not quoted: it can be secret."""
-    try:
-        url = urlsplit(value)
-        host, _ = url.hostname, url.port
-    except ValueError:
-        url, host = urlsplit(""), None
-    if url.scheme not in ("https", "http") or not host or url.query or url.fragment:
-        raise EnvironmentVariableError(f"{name} is malformed; it looks like {example}")
-    if insecure and not _is_loopback(host):
+    url = parsed_url(name, value, example)
+    if insecure and not is_loopback(str(url.hostname)):
         raise EnvironmentVariableError(f"{INSECURE} is for a DICT on this machine only, and {name} is elsewhere")
     if not insecure and url.scheme != "https":
         raise EnvironmentVariableError(f"{name} must be https; it looks like {example}")
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _downloads(
@@ -263,38 +315,28 @@ def _downloads(
     """
     base_value = variables.get(_BASE, "").strip()
     base = _parsed(_BASE, base_value, _BASE_EXAMPLE, insecure) if base_value else None
+    rule = _download_rule(variables, base, environment.file_host if environment else str(url.hostname))
+    if insecure and variables.get(_HOSTS) and not all(is_loopback(host.partition(":")[0]) for host in rule.hosts):
+        raise EnvironmentVariableError(f"{INSECURE} is for a DICT on this machine only, and {_HOSTS} is elsewhere")
+    return replace(rule, plain_http=insecure)
+
+
+def _download_rule(variables: Mapping[str, str], base: SplitResult | None, file_host: str | None) -> DownloadRule:
+    """Return where CID files may come from: where `VSYNC_DICT_DOWNLOAD_HOSTS` says, or the base, or `file_host`."""
+    if base:
+        file_host = f"{base.hostname}:{base.port or DEFAULT_PORTS[base.scheme]}"
     given = {host.strip().lower() for host in variables.get(_HOSTS, "").split(",")} - {""}
     if not all(_HOST.fullmatch(host) for host in given):
         raise EnvironmentVariableError(
             f"{_HOSTS} is malformed; it is host names separated by commas, each with or without a port, such as"
             f" {ENVIRONMENTS['homologation'].file_host}"
         )
-    if insecure and not all(_is_loopback(host.partition(":")[0]) for host in given):
-        raise EnvironmentVariableError(f"{INSECURE} is for a DICT on this machine only, and {_HOSTS} is elsewhere")
     return DownloadRule(
-        hosts=frozenset(given or {_default_file_host(base, url, environment)}),
+        hosts=frozenset(given or {str(file_host)}),
         base=base.geturl() if base else None,
-        plain_http=insecure,
+        # Without TLS only where nobody else listens: what is downloaded is held against DICT's SHA-256 in any case.
+        plain_http=base is not None and base.scheme == "http",
     )
-
-
-def _default_file_host(base: SplitResult | None, url: SplitResult, environment: DictEnvironment | None) -> str:
-    if base:
-        return f"{base.hostname}:{base.port or DEFAULT_PORTS[base.scheme]}"
-    return environment.file_host if environment else str(url.hostname)
-
-
-def _tls(client: KeyPair, ca_files: str) -> ssl.SSLContext:
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        for path in ca_files.split(","):
-            context.load_verify_locations(path.strip())
-        context.load_cert_chain(client.certificate_file, client.key_file, client.password)
-    except (ssl.SSLError, OSError):
-        # All were read just now: what is left are keys too short for OpenSSL's security level, and the like.
-        raise EnvironmentVariableError(f"{_CLIENT}_CERT_FILE or {_CA} is not accepted by OpenSSL") from None
-    return context
 
 
 def _unsigned(document: etree._Element) -> etree._Element:

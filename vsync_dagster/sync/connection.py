@@ -15,7 +15,7 @@ from vsync_dagster.dict_api.cid_file import DownloadRule
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import DictRejectedError
 from vsync_dagster.dict_api.exchange import http_client
-from vsync_dagster.dict_api.settings import INSECURE, DictSettings
+from vsync_dagster.dict_api.settings import DictSettings
 from vsync_dagster.environment import Environment
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.budgets import SharedBudget
@@ -65,7 +65,7 @@ def connect_dict(
         Session(database.unguarded()) as evidence,
         CallRecorder(evidence, run_id, variables.heading("clock")) as recorder,
         Session(database) as budgets,
-        http_client(settings.url, ssl_context=settings.ssl_context) as http,
+        http_client(settings.url, ssl_context=settings.ssl_context, host=settings.host) as http,
     ):
         budget = SharedBudget(database, requester, DOCUMENTED, session=budgets, max_wait=longest_wait)
         client = DictClient(
@@ -91,8 +91,8 @@ def connect_dict(
 
 
 def _warn(settings: DictSettings, now: datetime) -> None:
-    if settings.insecure:
-        _log.warning("%s=1: nothing that DICT says is verified; for a DICT on this machine only", INSECURE)
+    if settings.unverified:
+        _log.warning("%s", settings.unverified)
     for warning in settings.warnings:
         _log.warning("%s", warning)
     for certificate in ending_soon(settings.certificates, now):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -255,6 +255,12 @@ def failed_report(
         key_types=learnt.key_types(),
         **asdict(learnt.origin),
     )
+
+
+def with_remark(report: Report, remark: str | None) -> Report:
+    """Return a report whose text begins with a remark on all of it, if there is one."""
+    text = "; ".join(filter(None, (remark, report.error_message)))
+    return replace(report, error_message=text) if remark else report
 
 
 def _count(done: Mapping[tuple[str, str], int], *outcomes: str) -> int:

@@ -464,7 +464,7 @@ def test_a_server_of_another_authority_is_refused(tmp_path: Path) -> None:
     with tls_server(server_context(certificate, key)) as server:
         said = refused_connection(server, read_dict_settings(variables()).ssl_context)
     assert said.startswith("no TLS connection with DICT: its server's certificate is not accepted (")
-    assert said.endswith("); look at VSYNC_DICT_CA_FILE")
+    assert said.endswith("); look at VSYNC_DICT_CA_FILE, or with a gateway at VSYNC_DICT_GATEWAY_CA_FILE")
 
 
 def test_a_server_of_another_name_is_refused() -> None:
@@ -481,7 +481,7 @@ def test_a_server_that_does_not_accept_our_certificate_is_not_asked_again() -> N
     with tls_server() as server:
         said = refused_connection(server, anonymous)
     assert "it does not accept ours" in said
-    assert said.endswith("; look at VSYNC_DICT_CLIENT_CERT_FILE")
+    assert "; look at VSYNC_DICT_CLIENT_CERT_FILE, or with a gateway at " in said
 
 
 @pytest.mark.parametrize(
