@@ -7,6 +7,7 @@ and writes the report instead, which needs no daemon. Where PostgreSQL is what f
 
 import logging
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -17,7 +18,14 @@ from vsync_dagster.local_db import fixes
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.reconcile.discrepancies import DISCREPANCY_SCHEMA
-from vsync_dagster.reconcile.errors import UNEXPECTED, BudgetExhaustedError, NotStartedError, VsyncError, unforeseen
+from vsync_dagster.reconcile.errors import (
+    UNEXPECTED,
+    BudgetExhaustedError,
+    EnvironmentVariableError,
+    NotStartedError,
+    VsyncError,
+    unforeseen,
+)
 from vsync_dagster.reconcile.status import SyncType
 from vsync_dagster.resources import SyncSettings, environment
 from vsync_dagster.store import Snapshot, SnapshotMissingError, SnapshotStore
@@ -87,10 +95,10 @@ def report_run_failure(
         ended_at=datetime.now(UTC),
         dry_run=settings.dry_run,
     )
-    message, resume_at = safe_text(error), _resume_at(error, facts.ended_at)
+    message = "; ".join(filter(None, (_remark(), safe_text(error))))
+    resume_at = _resume_at(error, facts.ended_at)
     learnt = _learnt(partition, run_id, assets)
     try:
-        message = "; ".join(filter(None, (environment().why_unverified, message)))
         database = Database(environment().database_url, guard)
         done = database.retrying(lambda connection: fixes.outcomes(connection, run_id, partition.ispb))
         write_report(database, failed_report(facts, message, learnt, done, resume_at))
@@ -180,6 +188,13 @@ def safe_text(error: BaseException | None) -> str:
     if not isinstance(error, VsyncError | UnexpectedError):
         error = UnexpectedError(f"{type(error).__name__}; see the run's log")
     return environment().with_link(error)
+
+
+def _remark() -> str | None:
+    """Return what the report says of the whole run, if the variables can be read: they may be what it failed over."""
+    with suppress(EnvironmentVariableError):
+        return environment().why_unverified
+    return None
 
 
 def _resume_at(error: BaseException | None, now: datetime) -> datetime | None:
