@@ -48,7 +48,8 @@ class SoftHsm:
         self.tokens.mkdir(exist_ok=True)
         settings = [f"directories.tokendir = {self.tokens}", "objectstore.backend = file", "log.level = ERROR", *lines]
         self.config.write_text("\n".join(settings) + "\n")
-        self.pin_file.write_text(PIN + "\n")
+        # Without a newline: libp11, beneath stunnel, takes one for a part of the PIN.
+        self.pin_file.write_text(PIN)
         self.pin_file.chmod(0o600)
 
     def add_token(self, label: str) -> None:

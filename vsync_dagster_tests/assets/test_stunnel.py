@@ -1,0 +1,123 @@
+"""mTLS with a key in an HSM: Debian's stunnel between us and DICT, as docs/hsm.md sets it up."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from vsync_dagster.simulator.drift import drift
+from vsync_dagster_tests.softhsm import MODULE, SoftHsm, needs_softhsm
+from vsync_dagster_tests.world import ISPB, World, certificates
+
+STUNNEL = shutil.which("stunnel")
+ENGINE = next(Path("/usr/lib").glob("*/engines-*/pkcs11.so"), None)
+PAGE = Path(__file__).parents[2] / "docs" / "hsm.md"
+
+pytestmark = pytest.mark.skipif(STUNNEL is None, reason="no stunnel here (Debian: stunnel4): it is not tested")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running_stunnel(config: str, folder: Path, port: int, environment: dict[str, str]) -> Iterator[None]:
+    file, log = folder / "stunnel.conf", folder / "stunnel.log"
+    file.write_text(config)
+    assert STUNNEL is not None
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [STUNNEL, str(file)], stdout=output, stderr=output, env={**os.environ, **environment}
+        )
+    try:
+        deadline = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        assert process.poll() is None, log.read_text()
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def config_of_page(port: int, world: World, key: str, certificate: Path) -> str:
+    """The page's own configuration, with the test's names in place of its examples."""
+    [text] = re.findall(r"```ini\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    dict_host = urlsplit(world.variables.variables["VSYNC_DICT_URL"]).netloc
+    if not key.startswith("pkcs11:"):
+        text = re.sub(r"^engine.*\n", "", text, flags=re.MULTILINE)
+    # One service: the simulator serves files from the port of its API.
+    text = text.partition("[dict-files]")[0]
+    settings = {
+        "accept": f"127.0.0.1:{port}",
+        "connect": dict_host,
+        "sni": None,
+        "checkHost": None,
+        "cert": certificate,
+        "key": key,
+        "CAfile": certificates().authority_file,
+    }
+    for name, value in settings.items():
+        line = f"{name} = {value}" if value else "checkIP = 127.0.0.1" if name == "checkHost" else ""
+        text, changed = re.subn(rf"^{name} = .*$", lambda _, to=line: to, text, flags=re.MULTILINE)
+        assert changed == 1, name
+    return text.replace("/usr/lib/softhsm/libsofthsm2.so", str(MODULE))
+
+
+def sync_through(port: int, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.populate(10)
+    drift(world.directory, None, ISPB, creates=1)
+    world.settle()
+    for name in ("URL", "CLIENT_CERT_FILE", "CLIENT_KEY_FILE", "CA_FILE"):
+        monkeypatch.delenv(f"VSYNC_DICT_{name}")
+    monkeypatch.setenv("VSYNC_DICT_GATEWAY", f"http://127.0.0.1:{port}/api/v2/")
+
+    report = world.sync("FULL")
+
+    assert (report.status, report.verified, report.error_message) == ("COMPLETED", True, None)
+    assert world.cids_here() == world.cids_at_dict()
+
+
+def test_a_sync_through_stunnel_which_holds_the_key_of_connections(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, ours = free_port(), certificates().client(ISPB)
+    config = config_of_page(port, world, str(ours.key_file), ours.certificate_file)
+    with running_stunnel(config, tmp_path, port, {}):
+        sync_through(port, world, monkeypatch)
+
+
+@needs_softhsm
+@pytest.mark.skipif(
+    ENGINE is None, reason="no PKCS#11 engine here (Debian: libengine-pkcs11-openssl): it is not tested"
+)
+def test_a_sync_through_stunnel_whose_key_is_in_an_hsm(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hsm = SoftHsm(tmp_path)
+    hsm.prepare()
+    hsm.add_token("mtls")
+    # An RSA key; the simulator's participants have ECDSA ones for connections.
+    key = load_pem_private_key(certificates().participant_signing(ISPB).key_file.read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    hsm.add_key("mtls", "client", key)
+    port, uri = free_port(), f"pkcs11:token=mtls;object=client;type=private?pin-source=file:{hsm.pin_file}"
+    config = config_of_page(port, world, uri, certificates().participant_signing(ISPB).certificate_file)
+
+    with running_stunnel(config, tmp_path, port, {"SOFTHSM2_CONF": str(hsm.config)}):
+        sync_through(port, world, monkeypatch)
