@@ -1,4 +1,4 @@
-"""mTLS with a key in an HSM: Debian's stunnel between us and DICT, as docs/hsm.md sets it up."""
+"""Debian's stunnel between us and DICT, as docs/hsm.md sets it up, but for the lines of the HSM's engine."""
 
 import os
 import re
@@ -12,15 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from vsync_dagster.simulator.drift import drift
-from vsync_dagster_tests.softhsm import MODULE, SoftHsm, needs_softhsm
 from vsync_dagster_tests.world import ISPB, World, certificates
 
 STUNNEL = shutil.which("stunnel")
-ENGINE = next(Path("/usr/lib").glob("*/engines-*/pkcs11.so"), None)
 PAGE = Path(__file__).parents[2] / "docs" / "hsm.md"
 
 pytestmark = pytest.mark.skipif(STUNNEL is None, reason="no stunnel here (Debian: stunnel4): it is not tested")
@@ -57,6 +53,7 @@ def running_stunnel(config: str, folder: Path, port: int, environment: dict[str,
 
 def config_of_page(port: int, world: World, key: str, certificate: Path) -> str:
     """The page's own configuration, with the test's names in place of its examples."""
+    text: str
     [text] = re.findall(r"```ini\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     dict_host = urlsplit(world.variables.variables["VSYNC_DICT_URL"]).netloc
     if not key.startswith("pkcs11:"):
@@ -74,9 +71,9 @@ def config_of_page(port: int, world: World, key: str, certificate: Path) -> str:
     }
     for name, value in settings.items():
         line = f"{name} = {value}" if value else "checkIP = 127.0.0.1" if name == "checkHost" else ""
-        text, changed = re.subn(rf"^{name} = .*$", lambda _, to=line: to, text, flags=re.MULTILINE)
+        text, changed = re.subn(rf"^{name} = .*$", line, text, flags=re.MULTILINE)
         assert changed == 1, name
-    return text.replace("/usr/lib/softhsm/libsofthsm2.so", str(MODULE))
+    return text
 
 
 def sync_through(port: int, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,25 +96,4 @@ def test_a_sync_through_stunnel_which_holds_the_key_of_connections(
     port, ours = free_port(), certificates().client(ISPB)
     config = config_of_page(port, world, str(ours.key_file), ours.certificate_file)
     with running_stunnel(config, tmp_path, port, {}):
-        sync_through(port, world, monkeypatch)
-
-
-@needs_softhsm
-@pytest.mark.skipif(
-    ENGINE is None, reason="no PKCS#11 engine here (Debian: libengine-pkcs11-openssl): it is not tested"
-)
-def test_a_sync_through_stunnel_whose_key_is_in_an_hsm(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hsm = SoftHsm(tmp_path)
-    hsm.prepare()
-    hsm.add_token("mtls")
-    # An RSA key; the simulator's participants have ECDSA ones for connections.
-    key = load_pem_private_key(certificates().participant_signing(ISPB).key_file.read_bytes(), None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    hsm.add_key("mtls", "client", key)
-    port, uri = free_port(), f"pkcs11:token=mtls;object=client;type=private?pin-source=file:{hsm.pin_file}"
-    config = config_of_page(port, world, uri, certificates().participant_signing(ISPB).certificate_file)
-
-    with running_stunnel(config, tmp_path, port, {"SOFTHSM2_CONF": str(hsm.config)}):
         sync_through(port, world, monkeypatch)
