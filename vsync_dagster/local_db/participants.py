@@ -16,7 +16,7 @@ _SELECT = "select participant_ispb as ispb, name, via, enabled from participants
 _OTHER_SPELLING = """
 select known::text
 from participants cross join lateral (values (participant_ispb), (via)) as known_as (known)
-where upper(known) = upper(%(ispb)s) and known <> %(ispb)s limit 1
+where upper(known collate "C") = upper(%(ispb)s::text collate "C") and known <> %(ispb)s limit 1
 """
 
 _LAST_FULLS = """

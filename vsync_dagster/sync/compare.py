@@ -220,6 +220,8 @@ class Comparer:
         moved = frozenset[bytes]().union(*(found.moved for found in dict_sets))
         moved |= self._changed_here([*only_theirs, *only_ours], holders)
         alone = Counter(only_theirs[cid] for cid in request_id_alone - moved)
+        for name, count in alone.items():
+            _log.warning("%s: %s: %d keys differ from DICT in the request id alone", self.ispb, name, count)
         key_types = {name: replace(facts, request_id_alone=alone[name]) for name, facts in key_types.items()}
         dict_only = [
             (key_type, cid, outcomes[cid].value, *_columns(holders.get(cid)), cid in moved)

@@ -82,7 +82,7 @@ def with_another_request_id(world: World, keys: list[str]) -> None:
 
 
 def test_keys_that_differ_in_the_request_id_alone_are_counted_and_take_dicts(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: World, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """After a claim the CID is made with the RequestId of CompleteClaimRequest; a bulk of them has that cause."""
     world.populate(50)
@@ -105,6 +105,7 @@ def test_keys_that_differ_in_the_request_id_alone_are_counted_and_take_dicts(
             (held.entry.request_id, held.cid)
         ]
     assert sum(told["request_id_alone"] for told in after.key_types.values()) == 0
+    assert f"{ISPB}: PHONE: 3 keys differ from DICT in the request id alone" in caplog.text
     print_report(done)
     assert "4 keys differ from DICT in the request id alone" in capsys.readouterr().out
     print_report(after)

@@ -50,6 +50,20 @@ def test_a_tampered_key_is_put_right_too(world: World) -> None:
     assert world.sql("select count(*) from entries where key = %s and status = 'ACTIVE'", key) == [(1,)]
 
 
+def test_a_row_whose_key_type_was_changed_beneath_its_cid_is_put_right(world: World) -> None:
+    """The row says EMAIL of the CID, and DICT's sets say PHONE: that is the set in which the CID was found."""
+    world.populate(25)
+    key = world.key_of("PHONE")
+    world.sql("update entries set key_type = 'EMAIL' where key = %s", key)
+    world.settle()
+
+    report = world.sync("FULL")
+
+    assert (report.error_message, report.status, report.entries_updated) == (None, "COMPLETED", 1)
+    assert world.sql("select key_type from entries where key = %s", key) == [("PHONE",)]
+    assert world.cids_here() == world.cids_at_dict()
+
+
 def test_a_key_filed_under_the_wrong_type_breaks_two_vsyncs_and_is_one_difference(world: World) -> None:
     world.populate(25)
     entry = strangers(1)[0]

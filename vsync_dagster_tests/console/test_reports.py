@@ -262,3 +262,26 @@ def test_the_key_type_that_waits_longest_counts() -> None:
 def test_bars_are_shares_of_the_longest() -> None:
     values = {"a": 200, "b": 50, "c": 1, "d": 0}
     assert [share(value, values) for value in values.values()] == [100.0, 25.0, 0.5, 0.0]
+
+
+def test_a_report_shows_what_it_remarks_on(database: Database, eva: Person) -> None:
+    told = TOLD | {"request_id_alone": 3, "broken_rules": {"Person.Name": 2}}
+    remarkable = replace(report(1, status="COMPLETED", verified=True), key_types={"CPF": told, "EVP": told})
+    keep(database, remarkable, report(2, status="COMPLETED", verified=True))
+
+    page = text_of(eva.get(f"/reports/{UUID(int=1)}").text)
+    assert "6 keys differ from DICT in the request id alone" in page
+    assert (
+        "4 entries were applied as DICT has signed them, though they break the rule Person.Name of API 2.12.1" in page
+    )
+    older = text_of(eva.get(f"/reports/{UUID(int=2)}").text)
+    assert "request id alone" not in older, "reports of before there was the count"
+
+
+@pytest.mark.parametrize("ispb", ["ABCD1234", "abcd1234"])
+def test_a_participant_with_letters_is_in_the_calendar(database: Database, eva: Person, ispb: str) -> None:
+    with database.connect() as conn:
+        participants.add(conn, ispb)
+    keep(database, report(1, status="COMPLETED", verified=True, participant_ispb=ispb))
+    page = eva.get("/reports?month=2026-11").text
+    assert f'href="/reports/{UUID(int=1)}" aria-label="{ispb} {DAY}: in sync, proved"' in page

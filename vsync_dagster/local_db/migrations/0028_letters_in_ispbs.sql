@@ -25,7 +25,8 @@ alter table participants
     add constraint participants_via_check check (via ~ '^[0-9A-Za-z]{8}$');
 
 -- Two spellings of one ISPB would share a folder on file systems that do not tell them apart, and DICT may not either.
-create unique index participants_one_spelling on participants (upper(participant_ispb));
+-- By the rules of "C": Turkish ones have two letters I.
+create unique index participants_one_spelling on participants (upper(participant_ispb collate "C"));
 
 alter table sync_leases
     drop constraint sync_leases_participant_ispb_check,
