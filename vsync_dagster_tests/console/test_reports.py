@@ -269,12 +269,12 @@ def test_a_report_shows_what_it_remarks_on(database: Database, eva: Person) -> N
     remarkable = replace(report(1, status="COMPLETED", verified=True), key_types={"CPF": told, "EVP": told})
     keep(database, remarkable, report(2, status="COMPLETED", verified=True))
 
-    page = text_of(eva.get(f"/reports/{UUID(int=1)}").text)
+    page = text_of(eva.get(f"/reports/{UUID(int=1)}"))
     assert "6 keys differ from DICT in the request id alone" in page
     assert (
         "4 entries were applied as DICT has signed them, though they break the rule Person.Name of API 2.12.1" in page
     )
-    older = text_of(eva.get(f"/reports/{UUID(int=2)}").text)
+    older = text_of(eva.get(f"/reports/{UUID(int=2)}"))
     assert "request id alone" not in older, "reports of before there was the count"
 
 
