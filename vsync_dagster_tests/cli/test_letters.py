@@ -28,7 +28,7 @@ def test_commands_take_an_ispb_in_the_case_that_is_registered(world: World, sync
 
     for arguments in (["sync", "--ispb"], ["verify", "--ispb"], ["participants", "disable"]):
         wrong = synced(*arguments, OTHER_SPELLING)
-        assert (wrong.status, wrong.out) == (2, "")
+        assert (wrong.status, wrong.out) == (64, "")
         assert f"participant {OTHER_SPELLING} is not registered, {ISPB} is: upper and lower case differ" in wrong.err
     second = synced("participants", "add", OTHER_SPELLING)
     assert (second.status, "write it as it is registered" in second.err) == (2, True)
