@@ -8,11 +8,12 @@ import dagster as dg
 from pydantic import Field
 
 from vsync_dagster.assets.sync_report import sync_report
-from vsync_dagster.local_db import metrics, reports
+from vsync_dagster.local_db import integrity, metrics, reports
 from vsync_dagster.local_db.database import Connection
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.partitions import sync_partitions
 from vsync_dagster.reconcile.errors import PermanentError
+from vsync_dagster.reconcile.status import Status
 from vsync_dagster.reconcile.thresholds import Figures, error_rate, within
 from vsync_dagster.resources import LocalDatabase
 
@@ -22,6 +23,12 @@ _DESCRIPTIONS = {
     "error_rate": "No larger share of the fixes failed.",
     "fixes_failed": "No more fixes failed.",
     "missing_bacen": "No more keys are here and not at DICT, those under review included.",
+}
+
+_FINDINGS = {
+    "proved": "DICT said OK to every key type, keys under review left out or not.",
+    "whole": "The sync left nothing undone: it was not PARTIAL.",
+    "nothing_tampered": "No row was changed beneath its CID. Known to FULL syncs only, which recompute every CID.",
 }
 
 
@@ -40,7 +47,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.PreviewWarning)
     _SPECS = [
         dg.AssetCheckSpec(name, asset=sync_report, description=description, partitions_def=sync_partitions)
-        for name, description in _DESCRIPTIONS.items()
+        for name, description in {**_DESCRIPTIONS, **_FINDINGS}.items()
     ]
 
 
@@ -58,12 +65,12 @@ def thresholds(
     """
     run_id = context.run.run_id
 
-    def read(connection: Connection) -> tuple[Report | None, int | None]:
+    def read(connection: Connection) -> tuple[Report | None, int | None, int | None]:
         report = reports.of_run(connection, run_id)
         missing = None if report is None else metrics.missing_at_dict(connection, report.participant_ispb)
-        return report, missing
+        return report, missing, integrity.found_by(connection, run_id)
 
-    report, missing_at_dict = local_database.database().retrying(read)
+    report, missing_at_dict, tampered = local_database.database().retrying(read)
     if report is None:
         raise PermanentError(
             f"run {run_id} has no report: materialize sync_report with its checks", code="report-missing"
@@ -73,15 +80,29 @@ def thresholds(
     found, limits = _figures(report, missing_at_dict), Figures(**thresholds.model_dump())
     chosen = {key.name for key in context.selected_asset_check_keys}
     for name, passed in within(found, limits).items():
-        if name not in chosen:
-            continue
-        yield dg.AssetCheckResult(
-            passed=passed,
-            check_name=name,
-            asset_key=sync_report.key,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"value": asdict(found)[name], "limit": asdict(limits)[name]},
-        )
+        if name in chosen:
+            yield _result(name, passed, asdict(found)[name], asdict(limits)[name])
+    for name, count in _findings(report, tampered).items():
+        if name in chosen:
+            yield _result(name, count == 0, count, 0)
+
+
+def _result(name: str, passed: bool, value: float, limit: float) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=passed,
+        check_name=name,
+        asset_key=sync_report.key,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"value": value, "limit": limit},
+    )
+
+
+def _findings(report: Report, tampered: int | None) -> dict[str, int]:
+    """Return what must be 0; what the run does not know by itself is left out."""
+    found = {"nothing_tampered": tampered}
+    if report.compared_itself or report.verified:
+        found |= {"proved": int(not report.verified), "whole": int(report.status == Status.PARTIAL)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _figures(report: Report, missing_at_dict: int | None) -> Figures:

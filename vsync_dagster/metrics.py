@@ -67,6 +67,24 @@ def families(figures: Figures) -> Iterator[Metric]:
         ["ispb"],
         (([queue.ispb], queue.oldest_seconds) for queue in figures.review_queues),
     )
+    yield _gauge(
+        "vsync_proved",
+        "1 where the last sync proved that both sides hold the same keys, else 0",
+        ["ispb"],
+        (([each.ispb], float(each.proved)) for each in figures.proofs),
+    )
+    yield _gauge(
+        "vsync_tampered_rows",
+        "Rows that were changed beneath their CID, by the last FULL sync",
+        ["ispb"],
+        (([each.ispb], each.tampered) for each in figures.integrity),
+    )
+    yield _gauge(
+        "vsync_daemon_heartbeat_age_seconds",
+        "Since a daemon of Dagster's last said that it lives; absent where Dagster's tables cannot be read",
+        ["daemon"],
+        (([beat.daemon.lower()], beat.seconds) for beat in figures.heartbeats),
+    )
     yield _gauge("vsync_outbox_depth", "Events that wait to be published", [], [([], figures.outbox.waiting)])
     yield _gauge(
         "vsync_outbox_oldest_seconds",

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from vsync_dagster.dict_api.budget import DOCUMENTED
 from vsync_dagster.environment import Environment
-from vsync_dagster.local_db import alerts, metrics, outbox, participants, reports, review, sync_state
+from vsync_dagster.local_db import alerts, metrics, outbox, participants, reports, review, roles, sync_state
 from vsync_dagster.local_db.budgets import SharedBudget
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.reports import Report
@@ -23,6 +23,7 @@ from vsync_dagster.metrics import DURATION_BOUNDS, VsyncCollector
 from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, insert, make_entry
 from vsync_dagster_tests.local_db.test_alerts import ALERT
 from vsync_dagster_tests.local_db.test_reports import REPORT
+from vsync_dagster_tests.logins import login_with
 from vsync_dagster_tests.world import certificates
 
 Samples = dict[str, float]
@@ -272,3 +273,28 @@ def test_the_reports_are_read_by_their_indexes(registered: Database, query: str,
     by_run = ("sync_reports_run_id_key", "sync_reports_of_comparison")
     assert any(index in line for line in read)
     assert all(any(name in line for name in (index, *by_run)) for line in read), read
+
+
+def test_a_daemon_that_stopped_is_seen_by_its_heartbeat_and_with_the_least_rights(registered: Database) -> None:
+    with serving(registered.url) as url:
+        assert not [name for name in scrape(url) if "heartbeat" in name], "Dagster has no tables yet"
+    with registered.connect() as conn:
+        conn.execute("create table dagster.daemon_heartbeats (daemon_type text, daemon_id text, timestamp timestamp)")
+        conn.execute(
+            "insert into dagster.daemon_heartbeats"
+            " values ('SENSOR', 'a', (now() at time zone 'UTC') - interval '1 hour')"
+        )
+    with login_with(registered, roles.MONITORING) as login, serving(login.url) as url:
+        told = scrape(url)
+    assert told["vsync_up"] == 1
+    assert told['vsync_daemon_heartbeat_age_seconds{daemon="sensor"}'] == pytest.approx(3_600, abs=120)
+
+
+def test_heartbeats_that_may_not_be_read_hide_no_other_figure(registered: Database) -> None:
+    with login_with(registered, roles.MONITORING) as login:
+        with registered.connect() as conn:
+            conn.execute("create table dagster.daemon_heartbeats (daemon_type text, timestamp timestamp)")
+        with serving(login.url) as url:
+            told = scrape(url)
+    assert told["vsync_up"] == 1
+    assert not [name for name in told if "heartbeat" in name]

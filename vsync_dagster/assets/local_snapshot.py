@@ -8,6 +8,7 @@ import dagster as dg
 
 from vsync_dagster.assets import our_cids
 from vsync_dagster.assets.common import asset_of_sync, partition_of
+from vsync_dagster.local_db import integrity
 from vsync_dagster.local_db.database import Database, retry_transient
 from vsync_dagster.local_db.key_table.check import require_same_table
 from vsync_dagster.local_db.snapshot import read_snapshot
@@ -51,6 +52,8 @@ def local_snapshot(
         _write_carried(store, partition, run_id, facts)
     else:
         tampered, facts = take_whole(store, database, partition, run_id, run_id, settings.type, started_at)
+    if settings.type is SyncType.FULL and not settings.dry_run:
+        database.retrying(lambda connection: integrity.record(connection, partition.ispb, run_id, tampered))
     _log.info("%s: our base holds %d active entries", partition.ispb, facts.entries)
     return dg.MaterializeResult(metadata=snapshot_metadata(facts, tampered))
 

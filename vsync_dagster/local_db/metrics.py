@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTable
 from psycopg.rows import class_row
 
 from vsync_dagster.local_db.database import Connection, Database
@@ -133,6 +134,28 @@ from dict_budgets
 """
 
 
+_PROOFS = f"""
+select p.participant_ispb as ispb, r.verified as proved
+from participants p
+cross join lateral (
+    select verified from sync_reports where participant_ispb = p.participant_ispb and {IS_SYNC}
+    order by sync_timestamp desc limit 1
+) r
+where p.enabled
+"""  # noqa: S608 - constants
+
+_INTEGRITY = """
+select participant_ispb as ispb, tampered from integrity_checks join participants p using (participant_ispb)
+where p.enabled
+"""
+
+# Dagster's own table, in UTC without a zone.
+_HEARTBEATS = """
+select daemon_type as daemon, extract(epoch from (now() at time zone 'UTC') - max(timestamp))::float8 as seconds
+from dagster.daemon_heartbeats group by 1
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class LastSync:
     """The last sync of a participant; a figure that is not known is None. `started_at` is in seconds since 1970.
@@ -218,6 +241,30 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class LastProof:
+    """Whether the last sync of a participant proved that both sides hold the same keys."""
+
+    ispb: str
+    proved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """How many rows the last FULL sync of a participant found that were changed beneath their CID."""
+
+    ispb: str
+    tampered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """How many seconds ago one of Dagster's daemons last said that it lives."""
+
+    daemon: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """All figures of one moment."""
 
@@ -228,6 +275,9 @@ class Figures:
     outbox: Outbox
     alerts: Sequence[StandingAlerts]
     budgets: Sequence[Budget]
+    proofs: Sequence[LastProof]
+    integrity: Sequence[Integrity]
+    heartbeats: Sequence[Heartbeat]
 
 
 def read_figures(database: Database, duration_bounds: Sequence[float]) -> Figures:
@@ -246,7 +296,23 @@ def read_figures(database: Database, duration_bounds: Sequence[float]) -> Figure
             outbox=outbox,
             alerts=_rows(conn, StandingAlerts, _ALERTS),
             budgets=_rows(conn, Budget, _BUDGETS),
+            proofs=_rows(conn, LastProof, _PROOFS),
+            integrity=_rows(conn, Integrity, _INTEGRITY),
+            heartbeats=heartbeats(conn),
         )
+
+
+def heartbeats(conn: Connection) -> Sequence[Heartbeat]:
+    """Return the heartbeats of Dagster's daemons, one for each that ever ran.
+
+    None where Dagster keeps its tables in another database, where its daemon never ran, or where the login may not read
+    them: then nothing is known.
+    """
+    try:
+        with conn.transaction():
+            return _rows(conn, Heartbeat, _HEARTBEATS)
+    except (UndefinedTable, InvalidSchemaName, InsufficientPrivilege):
+        return []
 
 
 def missing_at_dict(conn: Connection, ispb: str) -> int | None:

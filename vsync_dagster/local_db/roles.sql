@@ -45,6 +45,7 @@ revoke all on
     evidence_chains,
     fix_details,
     fixes,
+    integrity_checks,
     key_table,
     looked_up_entries,
     manual_review_queue,
@@ -94,6 +95,7 @@ grant select, insert, update on cid_files, dict_budgets, sync_leases, sync_state
 grant select, insert, update (name, via, enabled) on participants to vsync_application;
 grant select, insert, update on alert_deliveries, alert_targets, alerts to vsync_application;
 grant select on alert_trail to vsync_application;
+grant select, insert, update on integrity_checks to vsync_application;
 grant select on key_table, schema_migrations to vsync_application;
 
 -- Dagster makes and changes its own tables.
@@ -138,6 +140,7 @@ grant select on
     dict_calls,
     evidence_chains,
     fixes,
+    integrity_checks,
     key_table,
     mass_changes,
     outbox,
@@ -192,6 +195,16 @@ grant select (participant_ispb, status, ask_again_on, created_at) on manual_revi
 grant select (id, created_at, published_at) on outbox to vsync_monitoring;
 grant select (id, severity, resolved_at) on alerts to vsync_monitoring;
 grant select on dict_budgets to vsync_monitoring;
+grant select (participant_ispb, tampered) on integrity_checks to vsync_monitoring;
+-- When Dagster's daemon last said that it lives. The daemon makes the table when it first runs: apply the roles again then.
+grant usage on schema dagster to vsync_monitoring;
+do $$
+begin
+    if to_regclass('dagster.daemon_heartbeats') is not null then
+        grant select (daemon_type, timestamp) on dagster.daemon_heartbeats to vsync_monitoring;
+    end if;
+end
+$$;
 
 
 -- vsync_operator: whoever is called at night. Sees alerts, reports and calls, and no key; resolves and silences alerts by
@@ -203,6 +216,7 @@ grant select on
     alert_trail,
     alerts,
     dict_calls,
+    integrity_checks,
     participants,
     sync_leases,
     sync_reports

@@ -17,7 +17,17 @@ NAMES = {
     "error_rate": "VSyncErrorRate",
     "fixes_failed": "VSyncFixesFailed",
     "missing_bacen": "VSyncMissingBacen",
+    "proved": "VSyncNotProved",
+    "whole": "VSyncPartial",
+    "nothing_tampered": "VSyncTampered",
 }
+_TITLES = {
+    "proved": "the sync of {day} did not prove that both sides hold the same keys",
+    "whole": "the sync of {day} left something undone (PARTIAL)",
+    "nothing_tampered": "the sync of {day} found {value:g} rows that were changed beneath their CID",
+}
+# Somebody, or something, wrote to the table by another way than the systems that know the CID.
+_CRITICAL = {"nothing_tampered"}
 AT_ONCE = 500
 # Events are numbered before they are committed: a younger one may still come in below a number that is seen already.
 SETTLED_S = 10.0
@@ -62,11 +72,12 @@ def tell(connection: Connection, records: Iterable[dg.EventLogRecord]) -> None:
 
 def _alert(name: str, partition: SyncPartition, failed: dg.AssetCheckEvaluation, run_id: str) -> Alert:
     value, limit = (failed.metadata[each].value for each in ("value", "limit"))
+    title = _TITLES.get(failed.check_name, "{name} of the sync of {day} is {value:g}, above {limit:g}")
     return Alert(
         fingerprint=f"{name}/{partition.ispb}/{partition.day}",
         name=name,
-        severity=Severity.WARNING,
-        title=f"{partition.ispb}: {failed.check_name} of the sync of {partition.day} is {value:g}, above {limit:g}",
+        severity=Severity.CRITICAL if failed.check_name in _CRITICAL else Severity.WARNING,
+        title=f"{partition.ispb}: {title.format(day=partition.day, value=value, limit=limit, name=failed.check_name)}",
         text="The sync itself has ended; a person should look at this figure.",
         link=environment().run_link(run_id),
         labels={"ispb": partition.ispb, "day": partition.day.isoformat()},

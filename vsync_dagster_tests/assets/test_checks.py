@@ -5,8 +5,12 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
+from vsync_dagster.local_db import metrics
+from vsync_dagster.local_db.reports import Report
+from vsync_dagster.metrics import DURATION_BOUNDS
 from vsync_dagster.reconcile.thresholds import Figures, error_rate, within
 from vsync_dagster.simulator.drift import drift
+from vsync_dagster.sync.report import build_report
 from vsync_dagster_tests.world import DAY, ISPB, World
 
 LIMITS = Figures(3_600, 100, 0.05, 0, 10)
@@ -41,7 +45,52 @@ def test_each_check_is_kept_by_its_partition_and_fails_no_run(world: World) -> N
         "error_rate": True,
         "fixes_failed": True,
         "missing_bacen": False,
+        "proved": True,
+        "whole": True,
     }
     assert {each.partition for each in evaluations.values()} == {f"{DAY}|{ISPB}"}
     assert evaluations["missing_bacen"].severity is dg.AssetCheckSeverity.WARN
     assert evaluations["missing_bacen"].metadata["value"].value == 11
+
+
+def checks_of(world: World, run_id: str) -> dict[str, bool]:
+    told = [
+        record.event_log_entry.asset_check_evaluation for record in world.instance.get_records_for_run(run_id).records
+    ]
+    return {each.check_name: each.passed for each in told if each is not None}
+
+
+def figures(world: World) -> metrics.Figures:
+    return metrics.read_figures(world.database, DURATION_BOUNDS)
+
+
+def test_a_row_changed_beneath_its_cid_fails_a_check_and_is_a_metric_until_a_full_sync_finds_none(world: World) -> None:
+    world.populate(25)
+    assert checks_of(world, world.sync("FULL").run_id)["nothing_tampered"]
+    world.sql("update entries set owner_name = 'Outro Nome' where key_type = 'CPF' and key = %s", world.key_of("CPF"))
+    world.settle()
+
+    assert "nothing_tampered" not in checks_of(world, world.sync().run_id), "an INCREMENTAL sync does not know"
+    report = world.sync("FULL")
+    assert checks_of(world, report.run_id)["nothing_tampered"] is False
+    assert report.status != "FAILED", "the check blocks nothing"
+    assert [(each.ispb, each.tampered) for each in figures(world).integrity] == [(ISPB, 1)]
+
+    world.sync("FULL", dry_run=True)
+    assert [each.tampered for each in figures(world).integrity] == [1], "a dry run ends no alert"
+    assert checks_of(world, world.sync("FULL").run_id)["nothing_tampered"]
+    assert [each.tampered for each in figures(world).integrity] == [0]
+
+
+def test_a_partial_sync_that_proves_nothing_fails_both_checks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.populate(25)
+    world.sync()
+
+    def partial(*args: object, **kwargs: object) -> Report:
+        return replace(build_report(*args, **kwargs), status="PARTIAL", verified=False)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("vsync_dagster.assets.sync_report.build_report", partial)
+    checked = checks_of(world, world.sync().run_id)
+
+    assert (checked["proved"], checked["whole"]) == (False, False)
+    assert [each.proved for each in figures(world).proofs] == [False]

@@ -24,6 +24,8 @@ from vsync_dagster_tests.daemon.processes import Machine, wait_until
 from vsync_dagster_tests.world import ISPB, World
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+# Rows are compared with their CIDs in FULL syncs only, which these are not.
+CHECKED = set(NAMES) - {"nothing_tampered"}
 KEYS, CREATES, UPDATES = 10, 2, 3
 # The queue looks every five seconds, the backfill daemon every thirty; a process takes seconds to import Dagster.
 PATIENCE_S = 120
@@ -106,7 +108,7 @@ def assert_synced(world: World, instance: dg.DagsterInstance, asked: Sequence[Sy
     assert Counter(SyncPartition(report.sync_day, report.participant_ispb) for report in found) == times
     assert {(report.status, report.verified) for report in found} == {("COMPLETED", True)}
     assert {report.run_id for report in found} == {record.dagster_run.run_id for record in runs(instance)}
-    expected = {(str(partition.key), check): count for partition, count in times.items() for check in NAMES}
+    expected = {(str(partition.key), check): count for partition, count in times.items() for check in CHECKED}
     assert checked(instance) == expected
     assert_each_was_applied_once(world, {partition.ispb for partition in asked})
     assert_one_at_a_time(runs(instance))

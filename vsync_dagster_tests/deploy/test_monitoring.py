@@ -18,6 +18,9 @@ from vsync_dagster.local_db.metrics import (
     Clock,
     Durations,
     Figures,
+    Heartbeat,
+    Integrity,
+    LastProof,
     LastSync,
     Outbox,
     ReviewQueue,
@@ -42,6 +45,9 @@ FIGURES = Figures(
     outbox=Outbox(1, 1.0),
     alerts=[StandingAlerts("warning", 1)],
     budgets=[Budget(ISPB, "P", 1, 1.0)],
+    proofs=[LastProof(ISPB, proved=True)],
+    integrity=[Integrity(ISPB, 1)],
+    heartbeats=[Heartbeat("SENSOR", 1.0)],
 )
 
 

@@ -31,6 +31,7 @@ TABLES = {
     "evidence_chains",
     "fix_details",
     "fixes",
+    "integrity_checks",
     "key_table",
     "looked_up_entries",
     "manual_review_queue",
