@@ -1,6 +1,7 @@
 """The variables that are not about DICT's identity, encryption or storage; those are tested with what they are for."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,16 @@ def test_how_long_a_sync_waits_for_budgets(given: dict[str, str], seconds: float
 def test_a_wait_that_is_no_number_of_seconds_is_refused(value: str) -> None:
     with pytest.raises(EnvironmentVariableError, match=f"^{WAIT} is malformed; it is a number of seconds"):
         _ = Environment({WAIT: value}).budget_wait_seconds
+
+
+def test_where_cid_files_go_and_how_slow_they_may_come(tmp_path: Path) -> None:
+    default = Environment({"VSYNC_HOME": str(tmp_path)})
+    assert (default.download_folder, default.min_download_rate) == (tmp_path / "downloads", 1_000_000)
+    given = Environment({"VSYNC_DOWNLOAD_FOLDER": "/disk", "VSYNC_DOWNLOAD_MIN_RATE": "250000"})
+    assert (given.download_folder, given.min_download_rate) == (Path("/disk"), 250_000)
+    for value in ("0", "-1", "1e6", "fast", "9" * 13):
+        with pytest.raises(EnvironmentVariableError, match="VSYNC_DOWNLOAD_MIN_RATE is malformed"):
+            _ = Environment({"VSYNC_DOWNLOAD_MIN_RATE": value}).min_download_rate
 
 
 def test_how_long_a_lease_lasts_and_is_waited_for() -> None:
