@@ -6,7 +6,7 @@ and writes the report instead, which needs no daemon. Where PostgreSQL is what f
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -95,16 +95,17 @@ def report_run_failure(
         ended_at=datetime.now(UTC),
         dry_run=settings.dry_run,
     )
-    message = "; ".join(filter(None, (_remark(), safe_text(error))))
     resume_at = _resume_at(error, facts.ended_at)
     learnt = _learnt(partition, run_id, assets)
     try:
         database = Database(environment().database_url, guard)
         done = database.retrying(lambda connection: fixes.outcomes(connection, run_id, partition.ispb))
+        message = _message(error, _remaining(done, partition.ispb))
         write_report(database, failed_report(facts, message, learnt, done, resume_at))
     except VsyncError as cause:
         variables = environment()
         meant_for = variables.variables.get("VSYNC_DATABASE_URL", "")
+        message = _message(error, _remaining(None, partition.ispb))
         path = spool(variables.home, failed_report(facts, message, learnt, None, resume_at), meant_for)
         _log.error("%s: the FAILED report could not be written (%s); it waits in %s", partition.ispb, cause, path)
 
@@ -183,11 +184,24 @@ def _built_on(name: str, snapshot: Snapshot, before: Snapshot | None) -> bool:
     return named[name]() == before.snapshot_id
 
 
-def safe_text(error: BaseException | None) -> str:
-    """Return an error's text if it is one that holds no personal data, else its class; and the link to what to do."""
+def _remaining(done: Mapping[tuple[str, str], int] | None, ispb: str) -> str:
+    """Return what a sync that broke off has changed, by kind and outcome of its fixes, and what stays to be done."""
+    again = f"then run `vsync sync --ispb {ispb}` again"
+    if done is None:
+        return f"what it had changed by then is not known; {again}"
+    applied = sum(count for (_, outcome), count in done.items() if outcome == "APPLIED")
+    return f"fixes applied before it: {applied}, which stay; {again}" if applied else f"no key was changed; {again}"
+
+
+def safe_text(error: BaseException | None, remaining: str) -> str:
+    """Return an error's text if it holds no personal data, else its class; what remains to be done; and a link."""
     if not isinstance(error, VsyncError | UnexpectedError):
         error = UnexpectedError(f"{type(error).__name__}; see the run's log")
-    return environment().with_link(error)
+    return f"{error}; {remaining} (see {environment().message_link(error)})"
+
+
+def _message(error: BaseException | None, remaining: str) -> str:
+    return "; ".join(filter(None, (_remark(), safe_text(error, remaining))))
 
 
 def _remark() -> str | None:

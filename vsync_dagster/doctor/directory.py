@@ -23,7 +23,7 @@ from vsync_dagster.dict_api.certificates import (
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.exchange import http_client
 from vsync_dagster.dict_api.messages import Policy
-from vsync_dagster.dict_api.settings import DictSettings
+from vsync_dagster.dict_api.settings import DictSettings, check_signing
 from vsync_dagster.doctor.check import Check, State, failed
 from vsync_dagster.doctor.network import address_of, check_name, check_server
 from vsync_dagster.environment import Environment
@@ -144,6 +144,16 @@ def _ispb(name: str, certificate: x509.Certificate, requesters: Collection[str])
     state = State.FAILED if named else State.WARNING
     action = "put the participant's own in its place, or register whom it is of: `vsync participants list`"
     return Check(name, state, f"it is of {found}, and no enabled participant acts as {found}", action)
+
+
+def check_signing_key(settings: DictSettings) -> list[Check]:
+    """Check that our key signs, wherever it lies, and that our certificate verifies it; asks nothing of DICT."""
+    name = "signing key"
+    try:
+        signs = check_signing(settings)
+    except VsyncError as error:
+        return [failed(name, error)]
+    return [Check(name, State.OK, "it signs, and is our certificate's")] if signs else []
 
 
 def check_calls(settings: DictSettings, enabled: Sequence[Participant], now: Callable[[], datetime]) -> Iterator[Check]:

@@ -68,6 +68,7 @@ class Doctor:
     def _check_dict(self, settings: DictSettings) -> Iterator[Check]:
         yield from self._within("DICT's TLS", lambda: directory.check_way(settings))
         yield from self._within("certificates", lambda: directory.check_certificates(settings, self.now()))
+        yield from self._within("signing key", lambda: directory.check_signing_key(settings))
         if self._enabled:
             yield from self._within("ISPB", lambda: directory.check_our_ispb(self.environment, self._enabled))
             calls = lambda: directory.check_calls(settings, self._enabled, self.now)  # noqa: E731

@@ -9,6 +9,7 @@ from vsync_dagster.dict_api.certificates import read_certificates, read_key_pair
 from vsync_dagster.dict_api.settings import INSECURE
 from vsync_dagster.doctor.check import Check, State, failed
 from vsync_dagster.environment import Environment
+from vsync_dagster.preflight import DEFAULT_CRONS, cron
 from vsync_dagster.reconcile.errors import VsyncError
 
 _NAME = "variables"
@@ -44,6 +45,8 @@ def _readers(environment: Environment) -> Iterator[Callable[[], object]]:
     properties = [name for name, kind in vars(type(environment)).items() if isinstance(kind, property)]
     for name in properties:
         yield lambda name=name: getattr(environment, name)  # type: ignore[misc]
+    for name in DEFAULT_CRONS:
+        yield lambda name=name: cron(environment, name)  # type: ignore[misc]
     yield lambda: read_targets(environment)
     variables = environment.variables
     if variables.get(INSECURE) == "1":

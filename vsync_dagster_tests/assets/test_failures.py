@@ -41,6 +41,8 @@ def test_a_failure_in_any_asset_leaves_one_failed_report(
     assert (report.status, report.verified) == ("FAILED", False)
     assert report.error_message is not None
     assert "ValueError in" in report.error_message
+    changed = "fixes applied before it: 1, which stay" if report.entries_created else "no key was changed"
+    assert f"; {changed}; then run `vsync sync --ispb {ISPB}` again (see " in report.error_message
     assert report.error_message.endswith(" (see docs/messages.md#unexpected)")
     assert secret not in report.error_message
     assert world.sql("select count(*) from sync_reports") == [(1,)]

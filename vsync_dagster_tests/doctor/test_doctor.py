@@ -81,6 +81,7 @@ def test_where_all_is_well_a_sync_would_work_and_nothing_stays_behind(world: Wor
         f"budgets of {ISPB}",
         "an answer",
         "a signed call",
+        "signing key",
         "clock",
         "file host",
         "storage",
@@ -100,6 +101,7 @@ def test_all_wrong_variables_are_said_at_once_without_their_values(world: World)
         "VSYNC_PULSAR_URL": "http://geheim@h",
         "VSYNC_ALERT_URLS": "loud=slack://geheim",
         "VSYNC_FIRST_DAY": "yesterday",
+        "VSYNC_DAILY_CRON": "at night",
     }
     checks = examine(changed(world, **wrong))
     said = found(checks, "variables")

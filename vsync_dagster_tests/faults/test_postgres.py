@@ -117,6 +117,7 @@ def test_no_connection_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             failed = world.sync("FULL")
         assert failed.status == "FAILED"
         assert "has no connection left" in str(failed.error_message)
+        assert "; what it had changed by then is not known; " in str(failed.error_message)
         assert str(failed.error_message).endswith(" (see docs/messages.md#database-unavailable)")
         assert world.cids_here() == before
         assert_survived(world, world.sync())

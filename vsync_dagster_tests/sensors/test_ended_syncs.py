@@ -76,7 +76,8 @@ def test_a_run_that_was_killed_gets_one_failed_report_and_an_alert(world: World)
     tell_of(world, run.run_id)
 
     rows = world.sql("select run_id, status, sync_type, error_message from sync_reports")
-    message = "the run's process was killed or never began; run it again (see docs/messages.md#run-lost)"
+    remains = f"no key was changed; then run `vsync sync --ispb {ISPB}` again"
+    message = f"the run's process was killed or never began; run it again; {remains} (see docs/messages.md#run-lost)"
     assert rows == [(run.run_id, "FAILED", "FULL", message)]
     [alert] = standing(world)
     assert (alert.fingerprint, alert.severity) == (f"VSyncFailed/{ISPB}", alerts.Severity.CRITICAL)
