@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from vsync_dagster.alerts.targets import read_targets
 from vsync_dagster.dict_api.certificates import read_certificates, read_key_pair
+from vsync_dagster.dict_api.gateway import GATEWAY
 from vsync_dagster.dict_api.settings import INSECURE
 from vsync_dagster.doctor.check import Check, State, failed
 from vsync_dagster.environment import Environment
@@ -49,7 +50,7 @@ def _readers(environment: Environment) -> Iterator[Callable[[], object]]:
         yield lambda name=name: cron(environment, name)  # type: ignore[misc]
     yield lambda: read_targets(environment)
     variables = environment.variables
-    if variables.get(INSECURE) == "1":
+    if variables.get(INSECURE) == "1" or variables.get(GATEWAY):
         return
     yield lambda: read_key_pair(variables, "VSYNC_DICT_CLIENT", "the certificate registered at DICT for connections")
     yield lambda: read_certificates(variables, "VSYNC_DICT_CA_FILE", "the authorities of DICT's servers")
