@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
+import trustme
 
 from vsync_dagster.cli.output import print_report
 from vsync_dagster.definitions import defs
@@ -80,6 +81,32 @@ def test_the_database_has_another_password(world: World, printed: Printed, monke
     text = printed.of(world.sync())
     assert "password" in text
     assert "password" in solution(text)
+
+
+def test_our_certificate_has_expired(
+    world: World, printed: Printed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    authority = certificates().authority_file
+    ca = trustme.CA.from_pem(authority.read_bytes(), authority.with_suffix(".key").read_bytes())
+    ended = ca.issue_cert(f"{ISPB}.invalid", common_name=ISPB, not_after=datetime.now(UTC) - timedelta(days=1))
+    ended.cert_chain_pems[0].write_to_path(tmp_path / "ended.pem")
+    ended.private_key_pem.write_to_path(tmp_path / "ended.key")
+    monkeypatch.setattr("vsync_dagster.dict_api.retrying._LONGEST_BACKOFF", 0.01)
+    monkeypatch.setenv("VSYNC_DICT_CLIENT_CERT_FILE", str(tmp_path / "ended.pem"))
+    monkeypatch.setenv("VSYNC_DICT_CLIENT_KEY_FILE", str(tmp_path / "ended.key"))
+    text = printed.of(world.sync())
+    assert "VSYNC_DICT_CLIENT_CERT_FILE" in text
+    assert "rotating-certificates" in solution(text)
+
+
+def test_the_disk_cannot_be_written(
+    world: World, printed: Printed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VSYNC_STORAGE_URL", str(tmp_path / "file" / "snapshots"))
+    text = printed.of(world.sync())
+    assert "VSYNC_STORAGE_URL" in text
+    assert "df -h" in solution(text)
 
 
 def test_the_broker_is_down(world: World, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:

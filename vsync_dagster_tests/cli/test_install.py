@@ -25,7 +25,8 @@ from vsync_dagster.simulator.state import DictState
 from vsync_dagster_tests.world import ISPB, certificates
 
 INDIRECT = "87654321"
-PAGE = (Path(__file__).parents[2] / "docs" / "install.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "install.md").read_text()
 # What a participant reads in place of the page's dots.
 PASSWORD = "none"
 
