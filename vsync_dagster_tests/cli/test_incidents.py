@@ -24,6 +24,7 @@ from vsync_dagster.sensors.ended_syncs import tell_of_failed
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.operations import Operation
+from vsync_dagster_tests.cli.conftest import Command
 from vsync_dagster_tests.logins import login_with
 from vsync_dagster_tests.test_docs import message_sections
 from vsync_dagster_tests.world import DAY, ISPB, World, certificates, running_world
@@ -99,14 +100,12 @@ def test_our_certificate_has_expired(
     assert "rotating-certificates" in solution(text)
 
 
-def test_the_disk_cannot_be_written(
-    world: World, printed: Printed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_disk_cannot_be_written(synced: Command, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv("VSYNC_STORAGE_URL", str(tmp_path / "file" / "snapshots"))
-    text = printed.of(world.sync())
-    assert "VSYNC_STORAGE_URL" in text
-    assert "df -h" in solution(text)
+    ran = synced("sync", "--ispb", ISPB, VSYNC_STORAGE_URL=str(tmp_path / "file" / "snapshots"))
+    assert ran.status != 0
+    assert "VSYNC_STORAGE_URL" in ran.err
+    assert "df -h" in solution(ran.err)
 
 
 def test_the_broker_is_down(world: World, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
