@@ -117,5 +117,6 @@ def _repair(
             partition.ispb,
             settings.batch_size,
             lambda: datetime.now(UTC),
+            compared.unreadable(),
         )
         return repair.apply(todo)

@@ -1,7 +1,9 @@
 """`bacen_snapshot`: what DICT says, and where it differs."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import dagster as dg
 
@@ -15,7 +17,7 @@ from vsync_dagster.store import Snapshot, SnapshotStore
 from vsync_dagster.sync.cid_files import CidFiles
 from vsync_dagster.sync.compare import Comparer, TableNeededError
 from vsync_dagster.sync.connection import DictConnection
-from vsync_dagster.sync.facts import DictFacts, LocalFacts
+from vsync_dagster.sync.facts import DictFacts, KeyTypeFacts, LocalFacts
 from vsync_dagster.sync.local_sets import OurEntries
 
 _log = logging.getLogger(__name__)
@@ -65,6 +67,8 @@ def bacen_snapshot(
             "only_at_dict": len(found.dict_only),
             "only_here": len(found.local_only),
             "plan": dg.MetadataValue.json(asdict(found.plan)),
+            "unreadable": sum(len(facts.unreadable) for facts in found.key_types.values()),
+            **_notes(found.key_types),
             "request_id_alone": sum(facts.request_id_alone for facts in found.key_types.values()),
             "key_types_in_sync": sum(facts.proof is not None for facts in found.key_types.values()),
             "verdicts": dg.MetadataValue.json(
@@ -72,6 +76,16 @@ def bacen_snapshot(
             ),
         }
     )
+
+
+def _notes(key_types: Mapping[str, KeyTypeFacts]) -> dict[str, dg.JsonMetadataValue]:
+    """Return why a key type could not be compared, and where DICT contradicts its own file."""
+    notes: dict[str, dict[str, Any]] = {
+        "not_compared": {name: facts.pending_because for name, facts in key_types.items() if facts.pending_because},
+        "contradicts_own_file": {name: facts.contradiction for name, facts in key_types.items() if facts.contradiction},
+        "unreadable_cids": {name: facts.unreadable for name, facts in key_types.items() if facts.unreadable},
+    }
+    return {name: dg.MetadataValue.json(told) for name, told in notes.items() if told}
 
 
 def _taken_whole(

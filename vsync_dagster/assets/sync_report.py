@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -173,12 +173,21 @@ def _outcomes(sync: _Sync, proved: Mapping[str, tuple[LocalSet, Verdict] | None]
 
 def _outcome(sync: _Sync, name: str, proved: Mapping[str, tuple[LocalSet, Verdict] | None]) -> KeyTypeOutcome:
     before, ours = sync.bacen.key_types[name], sync.local.sets[name] if sync.compared_here else None
+    outcome = KeyTypeOutcome(
+        ours,
+        before.proof,
+        before.source,
+        before.proof,
+        before.request_id_alone,
+        pending_because=before.pending_because,
+        contradiction=before.contradiction,
+    )
     if (answer := proved.get(name)) is not None:
         ours, verdict = answer
-        return KeyTypeOutcome(ours, before.proof, before.source, verdict.proof, before.request_id_alone)
+        return replace(outcome, ours=ours, after=verdict.proof)
     if name in proved or not sync.compared_here:
-        return KeyTypeOutcome(ours, before.proof, before.source, None, before.request_id_alone, asked=False)
-    return KeyTypeOutcome(ours, before.proof, before.source, before.proof, before.request_id_alone)
+        return replace(outcome, after=None, asked=False)
+    return outcome
 
 
 def _record(key_type: str, told: Mapping[str, Any]) -> dg.TableRecord:

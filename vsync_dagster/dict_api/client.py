@@ -18,12 +18,13 @@ from vsync_dagster.dict_api.messages import (
     ListPoliciesResponse,
     SyncVerification,
 )
+from vsync_dagster.dict_api.retrying import AmbiguityRule
 from vsync_dagster.dict_api.xml import to_text
 
 MAX_EVENTS_A_PAGE = 200
 
-# A CID file that is asked for and whose answer is lost is one of 40 a day, gone: DICT can't list them.
-_AMBIGUOUS_FILE_RETRIES = 2
+# A CID file whose answer is lost, or is a 5xx, may have been made: one of 40 a day, and no call lists files.
+_FILE_AMBIGUITY = AmbiguityRule(most=1, pause=30.0)
 _XML = {"Content-Type": "application/xml"}
 
 
@@ -54,7 +55,10 @@ class DictClient(DictCaller):
         return self.call(request, CreateSyncVerificationResponse, accept)
 
     def create_cid_set_file(self, key_type: str) -> CreateCidSetFileResponse:
-        """Ask for a CID file. Each costs one of 40 a day, so a doubtful failure is retried at most twice."""
+        """Ask for a CID file. Each costs one of 40 a day, so a doubtful failure is retried once, after a pause.
+
+        What may have been counted stays spent in the budget, a 500 too.
+        """
 
         def accept(answer: CreateCidSetFileResponse, seen: Seen) -> None:
             file = answer.cid_set_file
@@ -70,7 +74,7 @@ class DictClient(DictCaller):
             body=self.document(CreateCidSetFileRequest(self.participant, key_type)),
             key_type=key_type,
         )
-        return self.call(request, CreateCidSetFileResponse, accept, _AMBIGUOUS_FILE_RETRIES)
+        return self.call(request, CreateCidSetFileResponse, accept, _FILE_AMBIGUITY)
 
     def get_cid_set_file(self, file_id: int, key_type: str) -> GetCidSetFileResponse:
         """Look at the state of a CID file of a key type."""

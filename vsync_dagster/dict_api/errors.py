@@ -8,20 +8,43 @@ from vsync_dagster.reconcile.errors import PermanentError, RefusedError, Transie
 class DictUnavailableError(TransientError):
     """DICT did not answer, or answered 5xx until the attempts were used up.
 
-    `retry_at` is when DICT asked to be called again, if it did.
+    Attributes:
+        retry_at: when DICT asked to be called again, if it did.
+        status: the HTTP status of the last answer; None where there was none.
+        kind: the problem type of the last answer, if DICT signed one.
+        correlation_id: DICT's CorrelationId of the last answer, if it told one.
     """
 
-    def __init__(self, text: str, retry_at: datetime | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        retry_at: datetime | None = None,
+        *,
+        status: int | None = None,
+        kind: str | None = None,
+        correlation_id: str | None = None,
+    ) -> None:
         super().__init__(text)
         self.retry_at = retry_at
+        self.status = status
+        self.kind = kind
+        self.correlation_id = correlation_id
 
 
 class DictAnswerError(TransientError):
     """DICT's answer is not what its specification describes, or is not an answer to what was asked."""
 
+    def __init__(self, text: str, *, status: int | None = None, correlation_id: str | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.correlation_id = correlation_id
+
 
 class DictRejectedError(PermanentError):
-    """DICT refuses the request (4xx). `kind` is DICT's problem type, such as `ParticipantInvalid`."""
+    """The request is refused (4xx). `kind` is DICT's problem type, such as `ParticipantInvalid`.
+
+    Where DICT has not signed a problem document with that status, `kind` says so instead.
+    """
 
     def __init__(self, operation: str, status: int, kind: str, correlation_id: str | None = None) -> None:
         super().__init__(f"DICT rejects {operation}: {kind} (HTTP {status})")
@@ -32,13 +55,13 @@ class DictRejectedError(PermanentError):
 
 
 class DictNotFoundError(DictRejectedError):
-    """404: what was asked for is not, or no longer, there."""
+    """A signed 404 NotFound or 410 Gone: what was asked for is not, or no longer, there."""
 
     code = "dict-rejected"
 
 
 class DictForbiddenError(DictRejectedError):
-    """403: not this participant's, or not permitted to it."""
+    """A signed 403 Forbidden: not this participant's, or not permitted to it."""
 
 
 class DictIdentityError(PermanentError):
@@ -89,3 +112,15 @@ class CidFileContentError(RefusedError):
 
 class CidFilePlaceError(RefusedError):
     """A CID file is at a place that it may not come from; it is not asked for there."""
+
+
+KEY_TYPE_ERRORS = (
+    CidFileError,
+    CidFileContentError,
+    CidFilePlaceError,
+    DictAnswerError,
+    DictRejectedError,
+    DictUnavailableError,
+    EventLogError,
+)
+"""What keeps one key type's log or file from being had, and says nothing of the other key types."""

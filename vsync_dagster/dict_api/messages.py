@@ -36,8 +36,10 @@ class CreateSyncVerificationRequest:
 
 @dataclass(frozen=True, slots=True)
 class CreateSyncVerificationResponse:
-    response_time: datetime
-    correlation_id: str
+    """API 2.12.1 requires the verification only; time and CorrelationId are optional by its schema."""
+
+    response_time: datetime | None
+    correlation_id: str | None
     sync_verification: SyncVerification
 
 
@@ -198,22 +200,27 @@ class GetPolicyResponse:
 class Problem:
     """An error answer (RFC 7807). `kind` is the last segment of its `type`, such as `RateLimited`.
 
-    `detail` and the violations are not kept: they can quote a key.
+    `status` is None where the document has none: the gateway of the file host leaves it out. `detail` and the
+    violations are not kept: they can quote a key.
     """
 
     kind: str
-    status: int
+    status: int | None
     title: str
     correlation_id: str | None = None
 
     def to_xml(self) -> etree._Element:
         """Return the `problem` element."""
         root = etree.Element(f"{{{PROBLEM_NAMESPACE}}}problem", nsmap={None: PROBLEM_NAMESPACE})
-        children = {"type": PROBLEM_TYPE_BASE + self.kind, "title": self.title, "status": self.status}
+        children = {
+            "type": PROBLEM_TYPE_BASE + self.kind,
+            "title": self.title,
+            "status": self.status,
+            "correlationId": self.correlation_id,
+        }
         for name, value in children.items():
-            etree.SubElement(root, f"{{{PROBLEM_NAMESPACE}}}{name}").text = to_text(value)
-        if self.correlation_id is not None:
-            etree.SubElement(root, f"{{{PROBLEM_NAMESPACE}}}correlationId").text = self.correlation_id
+            if value is not None:
+                etree.SubElement(root, f"{{{PROBLEM_NAMESPACE}}}{name}").text = to_text(value)
         return root
 
     @classmethod
@@ -221,14 +228,14 @@ class Problem:
         """Read a `problem` element.
 
         Raises:
-            MalformedMessageError: it is something else, or lacks its type or status.
+            MalformedMessageError: it is something else, lacks its type, or has a status that is no number.
         """
         if etree.QName(root).localname != "problem":
             raise MalformedMessageError("an error answer is not a problem document")
         children = [child for child in root if isinstance(child.tag, str)]
         text = {etree.QName(child).localname: child.text or "" for child in children}
         try:
-            kind, status = text["type"].rsplit("/", 1)[-1], int(text["status"])
+            kind, status = text["type"].rsplit("/", 1)[-1], int(text["status"]) if text.get("status") else None
         except (KeyError, ValueError):
-            raise MalformedMessageError("a problem document lacks its type or status") from None
+            raise MalformedMessageError("a problem document lacks its type, or its status is no number") from None
         return cls(kind, status, text.get("title", ""), text.get("correlationId"))

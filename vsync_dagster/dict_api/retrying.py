@@ -38,6 +38,14 @@ class TryAgainError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class AmbiguityRule:
+    """After how many failures that leave open whether DICT acted another attempt is made, and after what pause (s)."""
+
+    most: int
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
 class RetryRule:
     """Exponential backoff with jitter between `attempts` attempts; Retry-After obeyed up to `max_retry_after` seconds.
 
@@ -50,17 +58,17 @@ class RetryRule:
     attempts: int = 10
     max_retry_after: float = 300.0
 
-    def run(self, attempt: Callable[[], _Result], max_ambiguous: int | None = None) -> _Result:
+    def run(self, attempt: Callable[[], _Result], ambiguity: AmbiguityRule | None = None) -> _Result:
         """Return the result of the first attempt that succeeds.
 
         Args:
             attempt: makes one attempt; `TryAgainError` says that another may help.
-            max_ambiguous: how many ambiguous failures are followed by another attempt; None for no such limit.
+            ambiguity: how ambiguous failures are retried; None: like all others.
 
         Raises:
             DictUnavailableError, DictAnswerError, BudgetExhaustedError: no attempt succeeded.
         """
-        course = _Course(self, max_ambiguous)
+        course = _Course(self, ambiguity)
         retrying = Retrying(
             retry=retry_if_exception_type(TryAgainError),
             stop=course.stop,
@@ -83,23 +91,24 @@ class _Course:
     """The course of one call: how many ambiguous failures there were."""
 
     rule: RetryRule
-    max_ambiguous: int | None
+    ambiguity: AmbiguityRule | None
     ambiguous: int = field(default=0)
 
     def stop(self, state: RetryCallState) -> bool:
         failure = _failure(state)
         self.ambiguous += failure.ambiguous
         too_late = failure.retry_after is not None and failure.retry_after > self.rule.max_retry_after
-        too_doubtful = self.max_ambiguous is not None and self.ambiguous > self.max_ambiguous
+        too_doubtful = self.ambiguity is not None and self.ambiguous > self.ambiguity.most
         return too_late or too_doubtful or state.attempt_number >= self.rule.attempts
 
     def wait(self, state: RetryCallState) -> float:
-        retry_after = _failure(state).retry_after
-        if retry_after is not None:
+        failure = _failure(state)
+        least = self.ambiguity.pause if self.ambiguity is not None and failure.ambiguous else 0.0
+        if failure.retry_after is not None:
             # Many callers are told the same second; some jitter keeps them apart.
-            return retry_after + self.rule.random()
+            return max(failure.retry_after, least) + self.rule.random()
         backoff = min(_LONGEST_BACKOFF, 2.0 ** (state.attempt_number - 1))
-        return float(backoff * (0.5 + self.rule.random() / 2))
+        return max(float(backoff * (0.5 + self.rule.random() / 2)), least)
 
 
 def _failure(state: RetryCallState) -> TryAgainError:

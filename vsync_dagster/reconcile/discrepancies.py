@@ -75,7 +75,8 @@ def classify(local: pl.LazyFrame, dict_only: pl.LazyFrame, local_only: pl.LazyFr
     Keys under review are no news: they are left out, unless DICT now holds another CID of theirs.
 
     A CID that could not be looked up yet is pending. It may be the new CID of any key of its type, so a key of that
-    type which seems to be missing at DICT is pending too.
+    type which seems to be missing at DICT is pending too; where DICT cannot answer for a CID, such a key is
+    UNREADABLE.
     """
     entry_of = local.select("entry_id", local_cid="cid")
     ours = local_only.join(entry_of, left_on="cid", right_on="local_cid", how="left").rename({"cid": "local_cid"})
@@ -90,14 +91,10 @@ def classify(local: pl.LazyFrame, dict_only: pl.LazyFrame, local_only: pl.LazyFr
     # A CID that DICT listed and no longer holds is on its way; one that only we hold (a row that was tampered with)
     # is told below.
     vanished = _missing_local(dict_only.filter(gone).join(local_only, on="cid", how="anti"), in_flight=True)
-    missing_bacen = _missing_bacen(ours.join(outdated, on="entry_id", how="anti"), _pending(dict_only))
+    missing_bacen = _missing_bacen(ours.join(outdated, on="entry_id", how="anti"), dict_only)
     found = pl.concat([missing_local, vanished, outdated, missing_bacen])
     found = found.with_columns(pending=pl.col("pending") & ~pl.col("in_flight"))
     return found.collect().match_to_schema(DISCREPANCY_SCHEMA)
-
-
-def _pending(dict_only: pl.LazyFrame) -> pl.LazyFrame:
-    return dict_only.filter(pl.col("found") == Found.PENDING)
 
 
 def _missing_local(dict_only: pl.LazyFrame, *, in_flight: bool = False) -> pl.LazyFrame:
@@ -136,24 +133,29 @@ def _outdated(dict_only: pl.LazyFrame, entry_of: pl.LazyFrame, ours: pl.LazyFram
     )
 
 
-def _missing_bacen(ours: pl.LazyFrame, pending: pl.LazyFrame) -> pl.LazyFrame:
-    not_all_looked_up = pending.select("key_type", pending=True).unique()
+def _missing_bacen(ours: pl.LazyFrame, dict_only: pl.LazyFrame) -> pl.LazyFrame:
     return (
         ours.filter(~pl.col("under_review"))
-        .join(not_all_looked_up, on="key_type", how="left")
+        .join(_types_with(dict_only, Found.PENDING, "pending"), on="key_type", how="left")
+        .join(_types_with(dict_only, Found.UNREADABLE, "unreadable"), on="key_type", how="left")
         .select(
             kind=pl.lit(Kind.MISSING_BACEN.value),
             key_type="key_type",
             entry_id="entry_id",
             local_cid="local_cid",
             dict_cid=pl.lit(None, dtype=pl.Binary),
-            found=pl.lit(None, dtype=pl.String),
+            found=pl.when("unreadable").then(pl.lit(Found.UNREADABLE.value)),
             row_version=pl.lit(None, dtype=pl.Int64),
             in_flight="in_flight",
             pending=pl.col("pending").fill_null(value=False),
             removed_at="removed_at",
         )
     )
+
+
+def _types_with(dict_only: pl.LazyFrame, found: Found, name: str) -> pl.LazyFrame:
+    """Return the key types with a look-up that ended so, and a column that says so."""
+    return dict_only.filter(pl.col("found") == found).select("key_type", pl.lit(value=True).alias(name)).unique()
 
 
 def counts(discrepancies: pl.DataFrame) -> pl.DataFrame:

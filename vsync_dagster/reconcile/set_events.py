@@ -52,14 +52,20 @@ def last_removals(events: Iterable[SetEvent]) -> dict[bytes, datetime]:
     return removed
 
 
-def vsyncs_since(before: bytes, events: Iterable[SetEvent], since: datetime) -> frozenset[bytes]:
-    """Return every VSync that a set had at a time or later, given its VSync before the events.
+def vsyncs_left(before: bytes, events: Iterable[SetEvent], since: datetime, until: datetime) -> frozenset[bytes]:
+    """Return every VSync that a set had at a time or later, and left by an event until another time.
 
-    Adding a CID and removing it are the same XOR.
+    Args:
+        before: the set's VSync before the events; adding a CID and removing it are the same XOR.
+        events: in the order they happened.
+        since: a VSync that the set had only before this time is not returned.
+        until: nor is one that the set still had at this time.
     """
-    had, current = set(), before
+    left, current = set(), before
     for event in events:
+        if event.at > until:
+            break
         if event.at > since:
-            had.add(current)
+            left.add(current)
         current = xor(current, event.cid)
-    return frozenset({*had, current})
+    return frozenset(left - {current})

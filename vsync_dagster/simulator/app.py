@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vsync_dagster.dict_api.messages import Problem
 from vsync_dagster.dict_api.xml import MalformedMessageError, serialize
-from vsync_dagster.simulator.call import Call, Refusal, Service
+from vsync_dagster.simulator.call import REFUSALS, Call, Refusal, Service
 from vsync_dagster.simulator.faults import Fault, FaultKind
 from vsync_dagster.simulator.forgery import sign_answer
 from vsync_dagster.simulator.gateway import Gateway
@@ -152,8 +152,8 @@ class _CidFile(FileResponse):
 
 
 def _file_response(service: Service, path: Path | None, fault: Fault | None) -> Response:
-    if fault is not None and fault.kind is FaultKind.STATUS:
-        return _problem(service, Refusal(fault.status or 500, retry_after=fault.retry_after))
+    if fault is not None and fault.kind in REFUSALS:
+        return _problem(service, Refusal(fault.status or 500, retry_after=fault.retry_after), fault)
     if path is None:
         return _problem(service, Refusal(404))
     if fault is None or fault.kind in (FaultKind.HANG, FaultKind.RESET, FaultKind.GARBAGE):
@@ -169,7 +169,12 @@ def _file_response(service: Service, path: Path | None, fault: Fault | None) -> 
 
 
 def _problem(service: Service, refusal: Refusal, fault: Fault | None = None) -> Response:
-    document = Problem(refusal.kind, refusal.status, refusal.title, correlation_id()).to_xml()
+    kind, status = refusal.kind, refusal.status
+    if fault is not None and fault.kind is FaultKind.GATEWAY:
+        return Response(_GARBAGE, status, media_type="text/html")
+    if fault is not None and fault.kind is FaultKind.OTHER_STATUS:
+        kind, status = ("Forbidden", 403) if status == 404 else ("NotFound", 404)
+    document = Problem(kind, status, refusal.title, correlation_id()).to_xml()
     response = _xml_response(service, refusal.status, document, _PROBLEM, fault)
     if refusal.retry_after is not None:
         response.headers["Retry-After"] = str(refusal.retry_after)

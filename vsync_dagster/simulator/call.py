@@ -20,10 +20,13 @@ _KINDS = {
     403: ("Forbidden", "Forbidden"),
     404: ("NotFound", "Not found"),
     409: ("ResourceConflict", "Conflict"),
+    410: ("Gone", "Gone"),
     429: ("RateLimited", "Rate limited"),
     500: ("InternalServerError", "Internal Server Error"),
     503: ("ServiceUnavailable", "Service Unavailable"),
 }
+REFUSALS = (FaultKind.STATUS, FaultKind.GATEWAY, FaultKind.OTHER_STATUS)
+"""Faults that take the operation's place."""
 _Message = TypeVar("_Message")
 
 
@@ -88,11 +91,11 @@ class Call:
             raise Refusal(400, "RequestSignatureInvalid") from None
         return from_xml(message_type, root)
 
-    def admit(self, participant: str | None = None) -> None:
+    def admit(self, participant: str | None = None, key_type: str | None = None) -> None:
         """Let the call in: who asks is known, is who they say and may, the bucket has a token, no error was scripted.
 
         `participant` is whom the message is about. Without one, the requesting participant's header is required;
-        with one, the header is checked where it is sent.
+        with one, the header is checked where it is sent. `key_type` is what it is about, if that is not in the query.
 
         Raises:
             Refusal: one of these does not hold.
@@ -110,8 +113,9 @@ class Call:
         self.requester = requester
         self._charge(requester)
         self.check_may_act_for(subject)
-        self.fault = self.service.state.faults.take(self.operation)
-        if self.fault is not None and self.fault.kind is FaultKind.STATUS:
+        about = self.request.path_params.get("cid") or self.request.query_params.get("KeyType") or key_type
+        self.fault = self.service.state.faults.take(self.operation, about)
+        if self.fault is not None and self.fault.kind in REFUSALS:
             raise Refusal(self.fault.status or 500, retry_after=self.fault.retry_after)
 
     def charge_unadmitted(self) -> None:

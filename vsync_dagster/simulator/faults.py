@@ -17,6 +17,8 @@ class FaultKind(StrEnum):
     """What goes wrong. Those without a note are for every operation."""
 
     STATUS = "STATUS"  # an error answer: `status`, and `retry_after` seconds if given
+    GATEWAY = "GATEWAY"  # a gateway's page in HTML with `status`, signed by nobody; DICT never saw the call
+    OTHER_STATUS = "OTHER_STATUS"  # HTTP's status is `status`, that of the signed problem another (404, or 403)
     HANG = "HANG"  # the answer comes `seconds` late
     TRICKLE = "TRICKLE"  # the body comes byte by byte, one every `seconds`
     RESET = "RESET"  # the connection is reset instead of an answer
@@ -39,6 +41,7 @@ class FaultKind(StrEnum):
     WRONG_ENTRY = "WRONG_ENTRY"  # getEntryByCid: another account number, so that the CID is not the one asked for
 
 
+_WITH_STATUS = (FaultKind.STATUS, FaultKind.GATEWAY, FaultKind.OTHER_STATUS)
 _SLOW = (FaultKind.HANG, FaultKind.TRICKLE)
 _ONLY_FOR = {
     FaultKind.FILE_ERROR: Operation.CREATE_CID_SET_FILE,
@@ -84,33 +87,40 @@ class Faults:
         status: int | None = None,
         retry_after: int | None = None,
         seconds: float | None = None,
+        target: str | None = None,
     ) -> None:
         """Let the next `times` answers of an operation fail, once `after` have passed untouched.
+
+        With a `target`, only answers about one CID (hexadecimal), or about one key type.
 
         Raises:
             SimulatorStateError: the fault does not fit the operation, or lacks its status or its seconds.
         """
         if _ONLY_FOR.get(kind, operation) != operation:
             raise SimulatorStateError(f"{kind} is a fault of {_ONLY_FOR[kind]}, not of {operation}")
-        if (kind is FaultKind.STATUS) != (status is not None) or (kind in _SLOW) != (seconds is not None):
+        if (kind in _WITH_STATUS) != (status is not None) or (kind in _SLOW) != (seconds is not None):
             raise SimulatorStateError(
-                "a STATUS needs its status, a HANG or a TRICKLE its seconds; no other fault has them"
+                "a STATUS, GATEWAY or OTHER_STATUS needs its status, a HANG or a TRICKLE its seconds; no other fault"
+                " has them"
             )
         self._file.connection.execute(
-            "INSERT INTO faults (operation, kind, after, times, status, retry_after, seconds)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (operation, kind, after, times, status, retry_after, seconds),
+            "INSERT INTO faults (operation, kind, after, times, status, retry_after, seconds, target)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (operation, kind, after, times, status, retry_after, seconds, target),
         )
 
-    def take(self, operation: Operation) -> Fault | None:
-        """Return the fault that this call is to commit, and use it up; None for an honest answer."""
+    def take(self, operation: Operation, target: str | None = None) -> Fault | None:
+        """Return the fault that this call is to commit, and use it up; None for an honest answer.
+
+        `target` is the CID or the key type that the call is about.
+        """
         if not self._scripted(operation):
             return None
         with self._file.writing() as connection:
             row = connection.execute(
-                "SELECT id, after, kind, status, retry_after, seconds FROM faults WHERE operation = ?"
-                " ORDER BY id LIMIT 1",
-                (operation,),
+                "SELECT id, after, kind, status, retry_after, seconds FROM faults"
+                " WHERE operation = ? AND (target IS NULL OR target = ?) ORDER BY id LIMIT 1",
+                (operation, target),
             ).fetchone()
             if row is None:
                 return None

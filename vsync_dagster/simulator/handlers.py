@@ -58,7 +58,7 @@ class Answer:
 def create_sync_verification(call: Call) -> Answer:
     """POST /sync-verifications/."""
     asked = call.document(CreateSyncVerificationRequest).sync_verification
-    call.admit(asked.participant)
+    call.admit(asked.participant, asked.key_type)
     _check_key_type(asked.key_type)
     state = call.service.state
     number, in_sync = state.verify(asked.participant, asked.key_type, asked.participant_sync_verifier)
@@ -69,7 +69,7 @@ def create_sync_verification(call: Call) -> Answer:
 def create_cid_set_file(call: Call) -> Answer:
     """POST /cids/files/."""
     asked = call.document(CreateCidSetFileRequest)
-    call.admit(asked.participant)
+    call.admit(asked.participant, asked.key_type)
     _check_key_type(asked.key_type)
     state, settings = call.service.state, call.service.settings
     kind = None if call.fault is None else call.fault.kind

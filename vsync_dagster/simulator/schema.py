@@ -4,7 +4,7 @@ A row of `entries` is one version of an entry: an update ends one row and begins
 past moment can be told (a CID set file is the set at its creation time).
 """
 
-VERSION = 2
+VERSION = 3
 
 STATEMENTS = (
     """
@@ -108,7 +108,8 @@ STATEMENTS = (
         times INTEGER NOT NULL,
         status INTEGER,
         retry_after INTEGER,
-        seconds REAL
+        seconds REAL,
+        target TEXT
     ) STRICT
     """,
     """

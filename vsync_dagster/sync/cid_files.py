@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import httpx
 
 from vsync_dagster.dict_api.cid_file import DownloadRule, download, wait_for_file
 from vsync_dagster.dict_api.client import DictClient
-from vsync_dagster.dict_api.errors import CidFileError, DictNotFoundError
+from vsync_dagster.dict_api.errors import KEY_TYPE_ERRORS, CidFileError, DictNotFoundError
 from vsync_dagster.dict_api.messages import CidSetFile
 from vsync_dagster.local_db import cid_files
 from vsync_dagster.local_db.database import Database
@@ -48,18 +48,25 @@ class CidFiles:
     min_rate: float
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    failures: dict[str, str] = field(default_factory=dict)
+    fetched: dict[str, CidSetFile] = field(default_factory=dict)
 
     def ask(self, key_types: Iterable[str]) -> dict[str, int]:
         """Ask for the files of several key types, so that DICT makes them side by side; returns their Ids.
 
-        Those that DICT's budget does not grant in time are left out.
+        Those that DICT's budget does not grant in time are left out; so are those that DICT cannot make, of which
+        `failures` tells why.
         """
         kept = {key_type: self._kept(key_type) for key_type in key_types}
         asked = {key_type: file_id for key_type, file_id in kept.items() if file_id is not None}
         new = [key_type for key_type in kept if key_type not in asked]
         try:
             for key_type in new[: self.allowance.cid_files()] if new else []:
-                asked[key_type] = self._ask(key_type)
+                try:
+                    asked[key_type] = self._ask(key_type)
+                except KEY_TYPE_ERRORS as error:
+                    _log.warning("%s: %s", key_type, error)
+                    self.failures[key_type] = str(error)
         except BudgetExhaustedError as error:
             _log.warning("%s", error)
         return asked
@@ -96,6 +103,7 @@ class CidFiles:
             min_rate=self.min_rate,
             sleep=self.sleep,
         )
+        self.fetched[key_type] = file
         # What happened just before the file was made is in the log only after its lag.
         lagging = max(0.0, self.lag - (self.now() - created_at).total_seconds())
         log_wait(_log, lagging, "DICT's event log to catch up")

@@ -12,11 +12,13 @@ import polars as pl
 from vsync_dagster.dict_api.budget import CIDS_ENTRIES_READ
 from vsync_dagster.dict_api.cid_file import CidFile
 from vsync_dagster.dict_api.client import DictClient
+from vsync_dagster.dict_api.errors import KEY_TYPE_ERRORS
 from vsync_dagster.local_db import entries, ledger, lookups, sync_state
 from vsync_dagster.local_db.database import Connection, Database
 from vsync_dagster.local_db.encryption import Cipher
 from vsync_dagster.local_db.entries import LocalEntry
 from vsync_dagster.local_db.sync_state import SyncState
+from vsync_dagster.reconcile.difference import ComparisonError
 from vsync_dagster.reconcile.discrepancies import DICT_ONLY_SCHEMA, LOCAL_ONLY_SCHEMA
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster.reconcile.look_up import Found
@@ -35,6 +37,8 @@ from vsync_dagster.sync.verdicts import record_answers, record_log_positions, re
 from vsync_dagster.sync.verification import Verdict
 
 _log = logging.getLogger(__name__)
+
+_LOG_ATTEMPTS = 3
 
 
 class TableNeededError(Exception):
@@ -82,10 +86,10 @@ class Comparer:
     def compare(self) -> Comparison:
         """Ask DICT the cheapest question first, and look up only what we do not hold.
 
-        Where DICT's budgets end before the work does, what is left is PENDING: a key type, or a look-up.
+        Where DICT's budgets end before the work does, what is left is PENDING: a key type, or a look-up. So is a key
+        type whose log or file cannot be had, or whose differences do not add up; the others go on.
 
         Raises:
-            ComparisonError: the differences found do not add up; nothing may be repaired on their word.
             TableNeededError: a CID file has to be compared, and the local snapshot was not read whole.
         """
         verdicts = verification.verify(self.client, self.ours.sets.values(), lag=self.lag, sleep=self.files.sleep)
@@ -99,7 +103,15 @@ class Comparer:
         self._record_log_positions(dict_sets)
         sources = dict.fromkeys(verdicts, Source.VERIFIED) | dict.fromkeys(unequal, Source.PENDING)
         sources |= {name: found.source for name, found in dict_sets.items()}
-        key_types = {name: KeyTypeFacts(verdict.proof, sources[name]) for name, verdict in verdicts.items()}
+        key_types = {
+            name: KeyTypeFacts(
+                verdict.proof,
+                sources[name],
+                pending_because=self.files.failures.get(name) if sources[name] is Source.PENDING else None,
+                contradiction=self._contradiction(dict_sets.get(name), verdict),
+            )
+            for name, verdict in verdicts.items()
+        }
         return self._told(key_types, list(dict_sets.values()), last_answer)
 
     def _record_verdicts(self, verdicts: Mapping[str, Verdict]) -> None:
@@ -115,6 +127,21 @@ class Comparer:
         if not self.dry_run:
             read_to = {name: found.log_read_to for name, found in dict_sets.items()}
             record_log_positions(self.database, self.ispb, read_to)
+
+    def _contradiction(self, found: DictSet | None, verdict: Verdict) -> str | None:
+        """Return the evidence, where DICT's file is what we hold and DICT still says NOK to that very set."""
+        if found is None or found.source is not Source.CID_FILE or found.moved:
+            return None
+        if found.difference.only_theirs or found.difference.only_ours - self._under_review(found):
+            return None
+        file = self.files.fetched[found.key_type]
+        evidence = (
+            f"file {file.id} (SHA-256 {file.sha256}) holds what we hold, and sync verification"
+            f" {verdict.verification_id} (CorrelationId {verdict.correlation_id}) of our VSync"
+            f" {self.ours.sets[found.key_type].vsync.hex()} is NOK"
+        )
+        _log.warning("%s: %s: DICT contradicts its own file: %s", self.ispb, found.key_type, evidence)
+        return evidence
 
     def _log_verdicts(self, verdicts: Mapping[str, Verdict]) -> None:
         told = ", ".join(f"{name} {'OK' if verdict.ok else 'NOK'}" for name, verdict in verdicts.items())
@@ -140,6 +167,9 @@ class Comparer:
                 learnt[name] = self._by_file(name, file_id, self.cids, cut)
             except BudgetExhaustedError as error:
                 _log.warning("%s: %s: %s", self.ispb, name, error)
+            except (*KEY_TYPE_ERRORS, ComparisonError) as error:
+                _log.warning("%s: %s is left as it is: %s", self.ispb, name, error)
+                self.files.failures[name] = str(error)
         return learnt
 
     def _by_event_log(self, key_type: str, cut: datetime) -> DictSet | None:
@@ -150,7 +180,8 @@ class Comparer:
             return None
         try:
             return dict_set.from_event_log(
-                self.client,
+                # Where the log cannot be had, the file is asked for; no need to try for long.
+                replace(self.client, attempts=_LOG_ATTEMPTS),
                 self.ours.sets[key_type],
                 self.entries.among,
                 self._dict_holds,
@@ -159,7 +190,7 @@ class Comparer:
                 snapshot_cut=cut,
                 max_pages=max_pages,
             )
-        except BudgetExhaustedError as error:
+        except (BudgetExhaustedError, *KEY_TYPE_ERRORS) as error:
             _log.warning("%s: %s: %s", self.ispb, key_type, error)
             return None
 
@@ -181,7 +212,7 @@ class Comparer:
         # What is found waits with the others, and is not looked up twice.
         if not unknown_cids(self.database, self.cipher, self.ispb, [cid]):
             return True
-        return look_up_all(self.client, self.database, self.cipher, [cid], 1)[cid] is Found.FOUND
+        return look_up_all(self.client, self.database, self.cipher, [cid], 1).found[cid] is Found.FOUND
 
     def _checkpoint(self, key_type: str) -> Checkpoint | None:
         """Return the last verification, and what has changed here since, if this server's log can tell."""
@@ -215,14 +246,21 @@ class Comparer:
         )
         _log.info("%s: %s", self.ispb, plan.line())
         outcomes = dict.fromkeys(only_theirs, Found.FOUND)
-        outcomes |= look_up_all(self.client, self.database, self.cipher, unknown, plan.granted[CIDS_ENTRIES_READ])
+        asked = look_up_all(self.client, self.database, self.cipher, unknown, plan.granted[CIDS_ENTRIES_READ])
+        outcomes |= asked.found
         holders, request_id_alone = self._holders(outcomes)
         moved = frozenset[bytes]().union(*(found.moved for found in dict_sets))
         moved |= self._changed_here([*only_theirs, *only_ours], holders)
         alone = Counter(only_theirs[cid] for cid in request_id_alone - moved)
         for name, count in alone.items():
             _log.warning("%s: %s: %d keys differ from DICT in the request id alone", self.ispb, name, count)
-        key_types = {name: replace(facts, request_id_alone=alone[name]) for name, facts in key_types.items()}
+        unreadable = {name: dict[str, str]() for name in key_types}
+        for cid, why in asked.unreadable.items():
+            unreadable[only_theirs[cid]][cid.hex()] = why
+        key_types = {
+            name: replace(facts, request_id_alone=alone[name], unreadable=unreadable[name])
+            for name, facts in key_types.items()
+        }
         dict_only = [
             (key_type, cid, outcomes[cid].value, *_columns(holders.get(cid)), cid in moved)
             for cid, key_type in only_theirs.items()

@@ -110,24 +110,40 @@ def from_file(
 ) -> DictSet:
     """Compare our set with a CID file, brought up to date by the event log since the file was made.
 
+    A log that contradicts itself or the file is not used: it has happened that DICT's log left out a key. The file is
+    DICT's set at one moment, and whatever is applied is looked up again before.
+
     Raises:
-        ComparisonError: file, log and our set do not add up; nothing may be repaired on their word.
+        ComparisonError: the file and our set do not add up; nothing may be repaired on their word.
         CidFileContentError: DICT's own file is not one of CIDs.
-        EventLogError: the log since the file cannot be read.
+        VsyncError: what the client raises; without the log nobody can tell what is in flight.
     """
-    start = min(file_created_at, snapshot_cut) - OVERLAP
-    log = read_events(client, ours.key_type, start, max_pages=_MAX_PAGES_AFTER_FILE)
-    events = set_events(log)
-    held = memberships(events)
+    log = _log_since(client, ours.key_type, min(file_created_at, snapshot_cut) - OVERLAP)
     compared = core.compare(our_cids, file_cids, ours.entries)
     _log.info("%s: DICT's CID file has %d CIDs", ours.key_type, compared.theirs.count)
     # What was compared is what DICT was asked about.
     core.check_counts(ours.entries, compared.theirs.count, compared.found)
     core.check(ours.vsync, compared.theirs.vsync, compared.found)
+    if log is None:
+        return DictSet(ours.key_type, Source.CID_FILE, compared.found, frozenset(), {}, file_created_at)
+    held = memberships(set_events(log))
     found = core.after_events(compared.found, ours_among(held.keys()), held)
-    if log.verifier_end is not None:
-        core.check(ours.vsync, log.verifier_end, found)
+    try:
+        if log.verifier_end is not None:
+            core.check(ours.vsync, log.verifier_end, found)
+    except ComparisonError as error:
+        _log.warning("%s: DICT's event log does not fit its CID file (%s); using the file", ours.key_type, error)
+        found = compared.found
     return _dict_set(ours, Source.CID_FILE, found, log, snapshot_cut)
+
+
+def _log_since(client: DictClient, key_type: str, start: datetime) -> EventLog | None:
+    """Return the log since a time; None where it contradicts itself."""
+    try:
+        return read_events(client, key_type, start, max_pages=_MAX_PAGES_AFTER_FILE)
+    except EventLogError as error:
+        _log.warning("%s: the event log is not used (%s); going by the CID file alone", key_type, error)
+        return None
 
 
 def set_events(log: EventLog) -> list[SetEvent]:

@@ -1,6 +1,6 @@
 """What the snapshots say of themselves; pydantic writes them as JSON, bytes as hexadecimal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import ConfigDict
@@ -41,12 +41,21 @@ class LocalFacts:
 class KeyTypeFacts:
     """What DICT said of one key type (no proof is NOK), and how its set was learnt.
 
-    `request_id_alone` counts the keys that we hold with DICT's nine attributes, and with another request id.
+    Attributes:
+        proof: what DICT's first verdict proved.
+        source: what told its set from ours.
+        request_id_alone: the keys that we hold with DICT's nine attributes, and with another request id.
+        pending_because: why the set could not be learnt, where that was not for want of budget.
+        unreadable: CIDs (hexadecimal) that DICT cannot answer for, each with its problem type and CorrelationId.
+        contradiction: what shows that DICT contradicts its own file: the file, and the verification that said NOK.
     """
 
     proof: Proof | None
     source: Source
     request_id_alone: int = 0
+    pending_because: str | None = None
+    unreadable: dict[str, str] = field(default_factory=dict)
+    contradiction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,15 @@ class DictFacts:
 
     def not_compared(self) -> list[str]:
         """Return the key types whose set could not be learnt before DICT's budget ended."""
-        return [name for name, facts in self.key_types.items() if facts.source is Source.PENDING]
+        return [
+            name
+            for name, facts in self.key_types.items()
+            if facts.source is Source.PENDING and facts.pending_because is None
+        ]
+
+    def unreadable(self) -> dict[bytes, str]:
+        """Return the CIDs that DICT cannot answer for, each with its problem type and CorrelationId."""
+        return {bytes.fromhex(cid): why for facts in self.key_types.values() for cid, why in facts.unreadable.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from vsync_dagster.dict_api.client import DictClient
-from vsync_dagster.dict_api.errors import EventLogError
+from vsync_dagster.dict_api.errors import KEY_TYPE_ERRORS
 from vsync_dagster.dict_api.event_log import EventLog, read_events
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.progress import log_wait
-from vsync_dagster.reconcile.set_events import vsyncs_since
+from vsync_dagster.reconcile.set_events import vsyncs_left
 from vsync_dagster.reconcile.status import Proof, SyncType
 from vsync_dagster.sync.clocks import DictClock
 from vsync_dagster.sync.dict_set import OVERLAP, set_events
@@ -22,6 +22,7 @@ from vsync_dagster.sync.verification import LocalSet, Verdict, verify_once
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
+_LOG_ATTEMPTS = 3
 
 
 @dataclass(slots=True)
@@ -38,13 +39,14 @@ class Prover:
     compared: LocalFacts
     lag: float
     sleep: Callable[[float], None]
-    _seen: dict[str, list[tuple[datetime, LocalSet]]] = field(default_factory=dict)
+    _seen: dict[str, list[tuple[datetime, LocalSet, datetime]]] = field(default_factory=dict)
 
     def prove(self, key_types: Collection[str], since: datetime) -> dict[str, tuple[LocalSet, Verdict]]:
         """Return DICT's verdict on each key type as our base is now, with the set that it is about.
 
         The participant's customers go on changing keys meanwhile, so a NOK is asked again about the set of that
-        moment. Where no verification lands on a still set, DICT's event log since `since` is the proof.
+        moment. Where no verification lands on a still set, DICT's event log since `since` is the proof, if it accounts
+        for DICT's NOK.
         """
         verdicts = self._ask(key_types)
         for _ in range(_ATTEMPTS - 1):
@@ -67,7 +69,7 @@ class Prover:
         answered_at = max(verdict.answered_at for verdict in verdicts.values())
         read_at = DictClock.seen_by(answered_at, self.database).of_dict(read.taken_at)
         for name in key_types:
-            self._seen.setdefault(name, []).append((read_at, sets[name]))
+            self._seen.setdefault(name, []).append((read_at, sets[name], verdicts[name].answered_at))
         record_verdicts(self.database, self.ispb, verdicts.values(), sets, read.pg_snapshot, read.cluster)
         return verdicts
 
@@ -80,23 +82,27 @@ class Prover:
     def _by_event_chain(self, verdict: Verdict, since: datetime) -> Verdict:
         if verdict.ok:
             return verdict
+        # What changed just before DICT's NOK is in its log only after the lag.
+        self.sleep(self.lag)
         try:
-            log = read_events(self.client, verdict.key_type, since - OVERLAP)
-        except EventLogError as error:
+            log = read_events(replace(self.client, attempts=_LOG_ATTEMPTS), verdict.key_type, since - OVERLAP)
+        except KEY_TYPE_ERRORS as error:
             _log.warning("%s: the event log cannot serve as proof (%s)", verdict.key_type, error)
             return verdict
         return self._on_chain(verdict, log)
 
     def _on_chain(self, verdict: Verdict, log: EventLog) -> Verdict:
-        """Look for a VSync of ours among those that DICT's set had at that time or later, less the lag.
+        """Look for a VSync of ours among those that DICT's set had at that time or later, less the lag, and then left.
 
-        One that it had only earlier proves nothing: it may be from before a change that never reached us.
+        One that it had only earlier proves nothing: it may be from before a change that never reached us. Nor does one
+        that the set still had by the log when DICT said NOK to it: the log then leaves something out.
         """
         if log.verifier_before is None:
             return verdict
         events = set_events(log)
-        for read_at, ours in self._seen[verdict.key_type]:
-            theirs = vsyncs_since(log.verifier_before, events, read_at - timedelta(seconds=self.lag))
+        for read_at, ours, answered_at in self._seen[verdict.key_type]:
+            since = read_at - timedelta(seconds=self.lag)
+            theirs = vsyncs_left(log.verifier_before, events, since, answered_at)
             for proof, candidate in ours.candidates():
                 if candidate in theirs:
                     taken_out = ours.under_review if proof is Proof.VSYNC_WITHOUT_REVIEW else frozenset()

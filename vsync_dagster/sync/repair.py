@@ -13,6 +13,7 @@ from uuid import UUID
 import polars as pl
 
 from vsync_dagster.dict_api.client import DictClient
+from vsync_dagster.dict_api.errors import KEY_TYPE_ERRORS
 from vsync_dagster.dict_api.event_log import read_events
 from vsync_dagster.dict_api.lookup import LookUp, look_up
 from vsync_dagster.local_db import fixes, lookups, review
@@ -28,6 +29,7 @@ from vsync_dagster.reconcile.look_up import Found
 from vsync_dagster.reconcile.set_events import memberships
 from vsync_dagster.reconcile.validation import broken_rules, refusals
 from vsync_dagster.sync.dict_set import OVERLAP, set_events
+from vsync_dagster.sync.look_up import why_unreadable
 
 _log = logging.getLogger(__name__)
 
@@ -49,10 +51,15 @@ RECORD_SCHEMA = pl.Schema(
     }
 )
 """`applied_fixes`: one row a difference that was to be repaired; `kind` is CREATE, UPDATE or REVIEW, `outcome` APPLIED,
-ALREADY, MOVED, INVALID, FAILED, PLANNED in a dry run, or PENDING where DICT's budget ended before the second look.
+ALREADY, MOVED, INVALID, FAILED, PLANNED in a dry run, UNREADABLE where DICT cannot answer for the CID, or
+PENDING where DICT's budget ended before the second look.
 `broken_rules` are those of DICT's schema that an entry breaks which was applied all the same."""
 
 PENDING = "PENDING"
+UNREADABLE = "UNREADABLE"
+
+_OF_ITS_TYPE = "a CID of its key type cannot be read at DICT, and may be this key's"
+_LOG_ATTEMPTS = 3
 
 _FIX_KINDS = {
     Kind.MISSING_LOCAL.value: fixes.CREATE,
@@ -73,13 +80,20 @@ class RemovalWatch:
     lag: float
     monotonic: Callable[[], float]
     _read: dict[str, tuple[float, frozenset[bytes]]] = field(default_factory=dict)
+    _unusable: set[str] = field(default_factory=set)
 
-    def removed(self, key_type: str) -> frozenset[bytes]:
-        """Return the CIDs of a key type that DICT does not hold any more."""
+    def removed(self, key_type: str) -> frozenset[bytes] | None:
+        """Return the CIDs of a key type that DICT does not hold any more; None where the log cannot be had or used."""
         read_at, gone = self._read.get(key_type, (float("-inf"), frozenset[bytes]()))
-        if self.monotonic() - read_at <= self.lag:
-            return gone
-        held = memberships(set_events(read_events(self.client, key_type, self.since - OVERLAP)))
+        if key_type in self._unusable or self.monotonic() - read_at <= self.lag:
+            return None if key_type in self._unusable else gone
+        try:
+            log = read_events(replace(self.client, attempts=_LOG_ATTEMPTS), key_type, self.since - OVERLAP)
+        except KEY_TYPE_ERRORS as error:
+            _log.warning("%s: %s; each entry is looked up again before it is applied", key_type, error)
+            self._unusable.add(key_type)
+            return None
+        held = memberships(set_events(log))
         gone = frozenset(cid for cid, is_held in held.items() if not is_held)
         self._read[key_type] = (self.monotonic(), gone)
         return gone
@@ -97,6 +111,7 @@ class Repair:
     ispb: str
     batch_size: int
     now: Callable[[], datetime]
+    unreadable: Mapping[bytes, str] = field(default_factory=dict)
 
     def apply(self, discrepancies: pl.DataFrame) -> list[FixRecord]:
         """Do what may be done, batch by batch, each in one transaction, two of them at a time; returns one record a
@@ -122,20 +137,33 @@ class Repair:
         """Ask DICT what must be known of a batch, and return what applies it."""
         missing_bacen = pl.col("kind") == Kind.MISSING_BACEN.value
         to_review, to_write = batch.filter(missing_bacen).to_dicts(), batch.filter(~missing_bacen).to_dicts()
+        doubtful = [row for row in to_review if row["found"] == Found.UNREADABLE.value]
+        to_review = [row for row in to_review if row["found"] != Found.UNREADABLE.value]
         try:
-            gone = self.watch.removed(key_type)
+            gone = self._gone(key_type, [row["dict_cid"] for row in to_write])
         except BudgetExhaustedError as error:
             unasked = [_record(row, PENDING, str(error)) for row in batch.to_dicts()]
             return lambda _: unasked
         answers = self._second_look([row["local_cid"] for row in to_review])
-        seen = [row for row in to_review if row["local_cid"] in answers]
         pending = [_record(row, PENDING, None) for row in to_review if row["local_cid"] not in answers]
+        problems = {cid: why_unreadable(answer) for cid, answer in answers.items() if answer.problem}
+        unreadable = [_record(row, UNREADABLE, _OF_ITS_TYPE) for row in doubtful]
+        unreadable += [_record(row, UNREADABLE, why) for row in to_review if (why := problems.get(row["local_cid"]))]
+        seen = [row for row in to_review if row["local_cid"] in answers.keys() - problems.keys()]
 
         def apply(connection: Connection) -> list[FixRecord]:
-            written = self._write(connection, to_write, gone)
+            written = self._write(connection, to_write, gone) + unreadable
+            fixes.record(connection, self.run_id, self.ispb, unreadable)
             return written + self._put_up_for_review(connection, seen, answers) + pending
 
         return apply
+
+    def _gone(self, key_type: str, cids: list[bytes]) -> frozenset[bytes]:
+        """Return those of the CIDs that DICT does not hold any more, by its log, or else by looking each up again."""
+        removed = self.watch.removed(key_type)
+        if removed is not None:
+            return removed
+        return frozenset(answer.cid for answer in look_up(self.client, cids) if answer.outcome is not Found.FOUND)
 
     def _second_look(self, cids: list[bytes]) -> dict[bytes, LookUp]:
         """Look up CIDs that only we hold; those for which DICT's budget does not suffice are left out."""
@@ -149,7 +177,7 @@ class Repair:
 
     def _write(self, connection: Connection, rows: list[Row], gone: frozenset[bytes]) -> list[FixRecord]:
         entries = lookups.staged(connection, self.cipher, self.ispb, [row["dict_cid"] for row in rows])
-        objections = {row["dict_cid"]: _objection(row, entries, gone) for row in rows}
+        objections = {row["dict_cid"]: _objection(row, entries, gone, self.unreadable) for row in rows}
         refused = [_record(row, *objection) for row in rows if (objection := objections[row["dict_cid"]])]
         for record in refused:
             if record.outcome != fixes.MOVED:
@@ -198,9 +226,13 @@ def planned(discrepancies: pl.DataFrame) -> list[FixRecord]:
     return [_record(row, "PLANNED", None) for row in discrepancies.to_dicts()]
 
 
-def _objection(row: Row, entries: Mapping[bytes, Entry], gone: frozenset[bytes]) -> tuple[str, str] | None:
+def _objection(
+    row: Row, entries: Mapping[bytes, Entry], gone: frozenset[bytes], unreadable: Mapping[bytes, str]
+) -> tuple[str, str] | None:
     """Return the outcome and the reason, if a difference may not be repaired."""
     cid = row["dict_cid"]
+    if row["found"] == Found.UNREADABLE.value:
+        return UNREADABLE, f"DICT cannot answer for the CID: {unreadable.get(cid, 'see its log')}"
     if row["found"] == Found.MISMATCH.value:
         return fixes.INVALID, "DICT's answer does not hash to the CID that was asked for"
     if row["found"] == Found.OTHER_SPELLING.value:

@@ -19,7 +19,7 @@ from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster.reconcile.plan import Plan
 from vsync_dagster.reconcile.status import Proof, Source, Status, SyncType, decide
 from vsync_dagster.sync.facts import DictFacts, LocalFacts
-from vsync_dagster.sync.repair import PENDING, RECORD_SCHEMA, broken_rules_by_key_type
+from vsync_dagster.sync.repair import PENDING, RECORD_SCHEMA, UNREADABLE, broken_rules_by_key_type
 from vsync_dagster.sync.verification import LocalSet
 
 
@@ -82,6 +82,8 @@ class KeyTypeOutcome:
     after: Proof | None
     request_id_alone: int | None = 0
     asked: bool = True
+    pending_because: str | None = None
+    contradiction: str | None = None
 
     def to_json(self, broken_rules: Mapping[str, int] | None) -> dict[str, Any]:
         """Return what the report says of the key type; None for what is not known.
@@ -181,7 +183,7 @@ def build_report(
     return Report(
         **run.fields(),
         status=decide(left_undone=failed + planned + pending, proved=verified).value,
-        error_message=_left_undone(failed, planned, pending, key_types, resume_at),
+        error_message=_left_undone(done, planned, pending, key_types, resume_at),
         entries_synced=sum(entries) if len(entries) == len(key_types) else None,
         **count_done(done if repaired_here else Counter()),
         **differences,
@@ -268,7 +270,7 @@ def _count(done: Mapping[tuple[str, str], int], *outcomes: str) -> int:
 
 
 def _failed(done: Mapping[tuple[str, str], int]) -> int:
-    return _count(done, "INVALID", "FAILED")
+    return _count(done, "INVALID", "FAILED", UNREADABLE)
 
 
 def _kinds_not_moved(settled: pl.DataFrame, fixes: pl.DataFrame) -> Counter[str]:
@@ -279,11 +281,27 @@ def _kinds_not_moved(settled: pl.DataFrame, fixes: pl.DataFrame) -> Counter[str]
 
 
 def _left_undone(
-    failed: int, planned: int, pending: int, key_types: Mapping[str, KeyTypeOutcome], resume_at: datetime | None
+    done: Mapping[tuple[str, str], int],
+    planned: int,
+    pending: int,
+    key_types: Mapping[str, KeyTypeOutcome],
+    resume_at: datetime | None,
 ) -> str | None:
+    unreadable = _count(done, UNREADABLE)
+    failed = _failed(done) - unreadable
     unproved = [name for name, outcome in key_types.items() if outcome.after is None]
-    not_compared = [name for name in unproved if key_types[name].source is Source.PENDING]
+    no_set = {name: key_types[name].pending_because for name in unproved if key_types[name].source is Source.PENDING}
+    not_compared = [name for name, why in no_set.items() if why is None]
+    contradictions = {name: why for name in unproved if (why := key_types[name].contradiction)}
     parts = [
+        *(
+            f"DICT contradicts its own file of {name}: {why}; ask the central bank"
+            for name, why in contradictions.items()
+        ),
+        *(f"not compared: {name} ({why})" for name, why in no_set.items() if why is not None),
+        f"{unreadable} differences wait for CIDs that DICT cannot answer for (see UNREADABLE in the table fixes)"
+        if unreadable
+        else "",
         f"{pending} differences wait for DICT's budget" if pending else "",
         f"not compared for want of budget: {', '.join(not_compared)}" if not_compared else "",
         f"sync again from {resume_at.isoformat(timespec='seconds')} on" if resume_at else "",

@@ -52,6 +52,8 @@ class Verdict:
     verified_vsync: bytes | None
     taken_out: frozenset[bytes]
     answered_at: datetime
+    verification_id: int | None = None
+    correlation_id: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -63,10 +65,11 @@ def verify_once(client: DictClient, ours: LocalSet) -> Verdict:
     """Ask DICT about one key type, once; costs one token, or two where keys are under review."""
     for proof, candidate in ours.candidates():
         answer = client.create_sync_verification(ours.key_type, candidate)
-        if answer.sync_verification.result == "OK":
+        verification, at = answer.sync_verification, answer.response_time or client.now()
+        if verification.result == "OK":
             taken_out = ours.under_review if proof is Proof.VSYNC_WITHOUT_REVIEW else frozenset()
-            return Verdict(ours.key_type, proof, candidate, taken_out, answer.response_time)
-    return Verdict(ours.key_type, None, None, frozenset(), answer.response_time)
+            return Verdict(ours.key_type, proof, candidate, taken_out, at, verification.id, answer.correlation_id)
+    return Verdict(ours.key_type, None, None, frozenset(), at, verification.id, answer.correlation_id)
 
 
 def verify(

@@ -1,6 +1,7 @@
 """What the client sends, and what it accepts, over real HTTP."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -12,10 +13,13 @@ from vsync_dagster.dict_api import budget, messages
 from vsync_dagster.dict_api.client import DictClient
 from vsync_dagster.dict_api.errors import (
     DictAnswerError,
+    DictNotFoundError,
+    DictRejectedError,
+    DictUnavailableError,
 )
 from vsync_dagster.dict_api.exchange import Request, exchange, http_client
 from vsync_dagster.dict_api.messages import Policy
-from vsync_dagster.dict_api.xml import MAX_DOCUMENT_BYTES, parse_document
+from vsync_dagster.dict_api.xml import MAX_DOCUMENT_BYTES, parse_document, serialize
 from vsync_dagster.reconcile.errors import PermanentError, RefusedError, TransientError
 from vsync_dagster_tests.dict_api.parts import (
     AT,
@@ -138,11 +142,91 @@ def test_requests_are_signed_and_answers_verified(server: ScriptedServer, line: 
     assert verified == ["problem", "CreateSyncVerificationResponse"]
 
 
-@pytest.mark.parametrize("reply", [verification(VSYNC), problem(503, "ServiceUnavailable"), problem(400, "Gone")])
-def test_an_answer_with_a_bad_signature_is_not_used(server: ScriptedServer, line: Line, reply: Reply) -> None:
-    def refuse(document: etree._Element) -> None:
-        raise RefusedError("not signed by DICT")
+def refuse(document: etree._Element) -> None:
+    """Accept no signature."""
+    raise RefusedError("not signed by DICT")
 
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_problem_with_a_bad_signature_proves_nothing(server: ScriptedServer, line: Line, status: int) -> None:
+    server.script(problem(status, {403: "Forbidden", 404: "NotFound", 410: "Gone"}[status]))
+
+    with pytest.raises(DictRejectedError, match="no problem document that DICT signed") as error:
+        line.client(verify=refuse).get_entry_by_cid(VSYNC)
+
+    assert type(error.value) is DictRejectedError
+    assert [(call.result, call.correlation_id) for call in line.calls] == [("SIGNATURE_REFUSED", None)]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_status_that_nobody_signed_is_tried_again_and_changes_no_budget(
+    server: ScriptedServer, line: Line, status: int
+) -> None:
+    server.script(problem(status, "RateLimited"), Reply(status, b"<html>gateway</html>"), problem(status, "X"))
+
+    with pytest.raises(DictUnavailableError, match=f"HTTP {status}, no problem document that DICT signed"):
+        verify(line.client(attempts=3, verify=refuse))
+
+    assert len(server.received) == 3
+    assert (line.books.refunded, line.books.emptied) == ([], [])
+
+
+@pytest.mark.parametrize("status", [404, 429, 500])
+def test_a_signed_problem_of_another_status_does_not_count(server: ScriptedServer, line: Line, status: int) -> None:
+    reply = dataclasses.replace(problem(410, "Gone"), status=status)
+    server.script(reply)
+
+    with pytest.raises(
+        (DictRejectedError, DictUnavailableError), match="no problem document that DICT signed"
+    ) as error:
+        line.client(attempts=1).get_entry_by_cid(VSYNC)
+
+    assert not isinstance(error.value, DictNotFoundError)
+    assert (line.books.refunded, line.books.emptied) == ([], [])
+    assert [call.result for call in line.calls] == ["STATUS_CONTRADICTED"]
+
+
+def test_a_problem_without_status_or_correlation_id_is_understood(server: ScriptedServer, line: Line) -> None:
+    server.script(Reply(404, serialize(messages.Problem("NotFound", None, "Not found").to_xml())))
+
+    with pytest.raises(DictNotFoundError) as error:
+        line.client().get_entry_by_cid(VSYNC)
+
+    assert error.value.correlation_id is None
+
+
+def test_a_verification_without_time_or_correlation_id_is_understood(server: ScriptedServer, line: Line) -> None:
+    whole = verification(VSYNC).body
+    bare = re.sub(rb"<(ResponseTime|CorrelationId)>[^<]*</\1>", b"", whole)
+    assert bare != whole
+    server.script(Reply(201, bare))
+
+    assert verify(line.client()).sync_verification.result == "OK"
+
+
+def test_a_signed_problem_does_not_pass_for_the_answer_to_another_call(server: ScriptedServer, line: Line) -> None:
+    server.script(*[problem(404, "NotFound")] * 3)
+    client = line.client()
+    for _ in range(2):
+        with pytest.raises(DictNotFoundError):
+            client.get_entry_by_cid(VSYNC)
+
+    with pytest.raises(DictRejectedError) as error:
+        client.get_entry_by_cid(bytes(32))
+
+    assert type(error.value) is DictRejectedError
+    assert line.calls[-1].result == "REPLAYED"
+
+
+def test_a_resource_conflict_is_tried_again(server: ScriptedServer, line: Line) -> None:
+    server.script(problem(409, "ResourceConflict"), verification(VSYNC))
+
+    assert verify(line.client()).sync_verification.result == "OK"
+    assert line.time.sleeps == [0.5]
+
+
+@pytest.mark.parametrize("reply", [verification(VSYNC)])
+def test_an_answer_with_a_bad_signature_is_not_used(server: ScriptedServer, line: Line, reply: Reply) -> None:
     server.script(reply)
 
     with pytest.raises(RefusedError, match="not signed by DICT"):

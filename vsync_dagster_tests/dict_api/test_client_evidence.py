@@ -43,7 +43,9 @@ from vsync_dagster_tests.dict_api.server import Reply, ScriptedServer
         (400, "ParticipantInvalid", DictRejectedError),
         (403, "Forbidden", DictForbiddenError),
         (404, "NotFound", DictNotFoundError),
-        (410, "Gone", DictRejectedError),
+        (404, "ClaimKeyNotFound", DictRejectedError),
+        (410, "Gone", DictNotFoundError),
+        (410, "DeprecatedResource", DictRejectedError),
     ],
 )
 def test_a_refusal_is_raised_at_once_with_dicts_problem_type(

@@ -12,12 +12,21 @@ from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.operations import Operation
 from vsync_dagster.sync.cid_files import CidFiles
-from vsync_dagster_tests.faults.scene import BROKE_OFF, SURVIVED, assert_broke_off, assert_survived, move_apart
+from vsync_dagster_tests.faults.scene import (
+    BROKE_OFF,
+    LEFT,
+    SURVIVED,
+    assert_broke_off,
+    assert_left,
+    assert_survived,
+    move_apart,
+)
 from vsync_dagster_tests.reliability import fault
 from vsync_dagster_tests.world import ISPB, LAG, World
 
 DICT, FILE, LOG, ENTRY = "DICT", "CID file", "Event log", "Look-up"
 NOT_THERE = "at each look-up: the entry is not, or no longer, this participant's"
+NOT_KNOWN = "403 or 404, with and without Retry-After, for good, at the CID file or the event log"
 NOT_OURS = "Nothing is applied on its account: PARTIAL; the next sync is COMPLETED."
 
 
@@ -57,7 +66,7 @@ def test_a_file_that_fails_once(world: World, operation: Operation, kind: FaultK
 @pytest.mark.parametrize(
     ("operation", "kind", "because"),
     [
-        pytest.param(operation, kind, because, marks=fault(FILE, what, BROKE_OFF), id=what)
+        pytest.param(operation, kind, because, marks=fault(FILE, what, LEFT), id=what)
         for what, operation, kind, because in (
             ("ERROR each time", Operation.CREATE_CID_SET_FILE, FaultKind.FILE_ERROR, "status ERROR"),
             ("never ready", Operation.CREATE_CID_SET_FILE, FaultKind.FILE_NEVER_READY, "has not made the CID file"),
@@ -75,7 +84,7 @@ def test_a_file_that_cannot_be_had(world: World, operation: Operation, kind: Fau
 
     report = world.sync("FULL")
 
-    assert_broke_off(world, report, before, because)
+    assert_left(world, report, before, because)
 
 
 def mend_the_log_when_a_file_is_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,12 +193,12 @@ def test_an_entry_that_is_not_ours(world: World, status: int, retry_after: int |
     "operation",
     [
         Operation.CREATE_SYNC_VERIFICATION,
-        Operation.CREATE_CID_SET_FILE,
-        Operation.GET_CID_SET_FILE,
-        Operation.LIST_CID_SET_EVENTS,
+        pytest.param(Operation.CREATE_CID_SET_FILE, marks=fault(DICT, NOT_KNOWN, LEFT)),
+        pytest.param(Operation.GET_CID_SET_FILE, marks=fault(DICT, NOT_KNOWN, LEFT)),
+        pytest.param(Operation.LIST_CID_SET_EVENTS, marks=fault(DICT, NOT_KNOWN, LEFT)),
     ],
 )
-@fault(DICT, "403 or 404, with and without Retry-After, for good, at any operation but the look-up", BROKE_OFF)
+@fault(DICT, "403 or 404, with and without Retry-After, for good, at the verification", BROKE_OFF)
 def test_what_dict_forbids_or_does_not_know(
     world: World, operation: Operation, status: int, retry_after: int | None
 ) -> None:
@@ -199,4 +208,5 @@ def test_what_dict_forbids_or_does_not_know(
 
     report = world.sync("FULL")
 
-    assert_broke_off(world, report, before, "DICT rejects")
+    of_all = operation is Operation.CREATE_SYNC_VERIFICATION
+    (assert_broke_off if of_all else assert_left)(world, report, before, "DICT rejects")

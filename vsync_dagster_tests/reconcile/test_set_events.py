@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsync_dagster.reconcile.set_events import SetEvent, first_effects, last_removals, memberships, vsyncs_since
+from vsync_dagster.reconcile.set_events import SetEvent, first_effects, last_removals, memberships, vsyncs_left
 from vsync_dagster.reconcile.vsync import EMPTY_VSYNC, vsync
 
 START = datetime(2026, 11, 24, 5, tzinfo=UTC)
@@ -55,13 +55,22 @@ def test_the_last_removal_is_kept() -> None:
     assert last_removals([removed(A, 0), added(A, 1), removed(A, 2), added(B, 3)]) == {A: START + timedelta(seconds=2)}
 
 
-def test_a_set_had_a_vsync_until_the_next_event_and_not_after_it() -> None:
+def test_a_set_left_a_vsync_by_the_next_event() -> None:
     log = [added(A, 0), added(B, 10), removed(A, 20)]
 
-    assert vsyncs_since(EMPTY_VSYNC, log, START + timedelta(seconds=9)) == {A, vsync([A, B]), B}
-    assert vsyncs_since(EMPTY_VSYNC, log, START + timedelta(seconds=10)) == {vsync([A, B]), B}
-    assert vsyncs_since(EMPTY_VSYNC, log, START + timedelta(seconds=99)) == {B}
-    assert vsyncs_since(A, [], START) == {A}
+    def left(since: int, until: int) -> frozenset[bytes]:
+        return vsyncs_left(EMPTY_VSYNC, log, START + timedelta(seconds=since), START + timedelta(seconds=until))
+
+    assert left(9, 99) == {A, vsync([A, B])}
+    assert left(10, 99) == {vsync([A, B])}
+    assert left(9, 19) == {A}, "what the set still has is nothing that it left"
+    assert left(20, 99) == frozenset()
+
+
+def test_a_set_that_is_back_where_it_was_has_left_nothing() -> None:
+    log = [added(A, 10), removed(A, 20)]
+
+    assert vsyncs_left(EMPTY_VSYNC, log, START, START + timedelta(seconds=99)) == {A}
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([A, B])), max_size=30), st.frozensets(st.sampled_from([A, B])))
