@@ -245,7 +245,7 @@ def test_a_fault_that_cannot_be_is_refused(
     state: DictState, operation: Operation, kind: FaultKind, details: dict[str, int]
 ) -> None:
     with pytest.raises(SimulatorStateError):
-        state.faults.add(operation, kind, **details)
+        state.faults.add(operation, kind, **details)  # type: ignore[arg-type]
     assert state.faults.pending(operation) == 0
 
 

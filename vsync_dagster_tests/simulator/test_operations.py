@@ -60,7 +60,7 @@ def test_a_verification_echoes_what_was_sent_with_an_id_of_its_own(api: Api, sta
     first, second = (read(CreateSyncVerificationResponse, answer, 201) for answer in answers)
     assert first.response_time == NOON
     assert first.correlation_id != second.correlation_id
-    assert len(first.correlation_id) == 32
+    assert len(first.correlation_id or "") == 32
     sent = first.sync_verification
     assert (sent.participant, sent.key_type, sent.participant_sync_verifier) == (DIRECT, "PHONE", EMPTY_VSYNC)
     assert second.sync_verification.id == (sent.id or 0) + 1
