@@ -19,7 +19,6 @@ MALFORMED = {
     "VSYNC_DAGSTER_DATABASE_URL": "mysql://host/name",
     "VSYNC_DICT_URL": "ftp://host",
     "VSYNC_ENCRYPTION_KEYS": "short",
-    "VSYNC_STORAGE_URL": "nosuch://bucket",
     "VSYNC_PULSAR_URL": "http://host",
     "VSYNC_FIRST_DAY": "yesterday",
     "VSYNC_DAILY_CRON": "at two",
