@@ -86,7 +86,7 @@ def certificates(ispb: str, state: Path | None) -> None:
 @state_option
 def populate(ispb: str, keys: int, seed: int, letters: bool, local: bool, state: Path | None) -> None:
     """Give a participant keys, at the simulated DICT and in its own base alike."""
-    from vsync_dagster.simulator.local_base import seed_local
+    from vsync_dagster.simulator.local_base import mark, seed_local
     from vsync_dagster.simulator.population import generate, lettered
     from vsync_dagster.simulator.state import DictState
 
@@ -94,6 +94,9 @@ def populate(ispb: str, keys: int, seed: int, letters: bool, local: bool, state:
         entries = generate(ispb, keys, seed)
         return lettered(entries) if letters else entries
 
+    if local:
+        with database().connect() as connection:
+            mark(connection)
     with DictState(state_path(state), now=_now) as dict_state:
         if not dict_state.participants.known(ispb):
             dict_state.participants.add(ispb)
@@ -117,11 +120,14 @@ def drift(
 ) -> None:
     """Move the simulated DICT and the participant's base apart."""
     from vsync_dagster.simulator.drift import drift as move_apart
+    from vsync_dagster.simulator.local_base import require_mark
     from vsync_dagster.simulator.state import DictState
 
     with ExitStack() as stack:
-        dict_state = stack.enter_context(DictState(state_path(state), now=_now))
         local = stack.enter_context(database().connect()) if local_tampers else None
+        if local:
+            require_mark(local)
+        dict_state = stack.enter_context(DictState(state_path(state), now=_now))
         move_apart(
             dict_state,
             local,

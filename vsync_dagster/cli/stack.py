@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
-import psycopg
-
 from vsync_dagster.cli.keys import key_of_home
 from vsync_dagster.cli.options import environment
 from vsync_dagster.cli.simulator import certificates_folder, state_path
@@ -17,10 +15,9 @@ from vsync_dagster.embedded.postgres import embedded_postgres
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.migrate import migrate
-from vsync_dagster.reconcile.errors import RefusedError
 from vsync_dagster.simulator.certificates import Certificates
 from vsync_dagster.simulator.drift import drift
-from vsync_dagster.simulator.local_base import seed_local
+from vsync_dagster.simulator.local_base import mark, seed_local
 from vsync_dagster.simulator.population import generate
 from vsync_dagster.simulator.server import running_simulator
 from vsync_dagster.simulator.settings import Settings
@@ -76,8 +73,8 @@ def running_stack() -> Iterator[Database]:
 
 def _seed(database: Database, state: DictState) -> None:
     """Give each participant its keys, the same on both sides, and then move the sides apart; each side once."""
-    _refuse_foreign_keys(database)
     with database.connect() as connection:
+        mark(connection)
         here = {participant.ispb for participant in participants.list_all(connection)}
     at_dict = state.participants.all().keys()
     for ispb in PARTICIPANTS:
@@ -99,26 +96,6 @@ def _seed(database: Database, state: DictState) -> None:
         lag = Settings().log_lag.total_seconds() + 1
         _log.info("waiting %.0f s, so that nothing of this counts as still in flight", lag)
         time.sleep(lag)
-
-
-def _refuse_foreign_keys(database: Database) -> None:
-    """Keep made-up keys out of a base that holds real ones.
-
-    Raises:
-        RefusedError: `entries` holds keys of a participant that is not one of the demonstration's.
-    """
-    with database.connect() as connection:
-        if _has_foreign_keys(connection):
-            raise RefusedError(
-                "VSYNC_DATABASE_URL holds other participants' keys: give the demonstration its own base",
-                code="demonstration",
-            )
-
-
-def _has_foreign_keys(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    query = "select exists (select from entries where participant_ispb <> all(%s))"
-    row = connection.execute(query, [list(PARTICIPANTS)]).fetchone()
-    return row is not None and bool(row[0])
 
 
 def _now() -> datetime:

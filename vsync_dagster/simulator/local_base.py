@@ -1,6 +1,7 @@
 """The participant's own base, from the outside: seeding its `entries` table, and tampering with it in plain SQL.
 
-The caller owns the connection and commits.
+The caller owns the connection and commits. A base that the simulator may write to carries its mark, an empty schema: a
+variable that names a production base by mistake must not fill it with made-up keys, nor change real ones.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,19 @@ from uuid import UUID
 import psycopg
 
 from vsync_dagster.reconcile.entry import Entry
+from vsync_dagster.reconcile.errors import RefusedError
+
+
+class SimulatorRefusedError(RefusedError):
+    """The simulator would write to a base that is not its own."""
+
+    code = "demonstration"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "VSYNC_DATABASE_URL holds keys that the simulator did not make: name an empty database, freshly migrated"
+        )
+
 
 _COPY = """
     COPY entries (key, key_type, participant_ispb, branch, account_number, account_type, account_opened_at,
@@ -41,6 +55,38 @@ _TAMPER = """
     FROM picked WHERE entries.entry_id = picked.entry_id
     RETURNING entries.entry_id
 """
+
+
+_MARK = "vsync_simulator"
+
+
+def mark(connection: psycopg.Connection[Any]) -> None:
+    """Mark a base as one that the simulator may write to, if it holds no keys yet.
+
+    Raises:
+        SimulatorRefusedError: it holds keys, and has no mark.
+    """
+    if is_marked(connection):
+        return
+    if connection.execute("select from entries limit 1").rowcount:
+        raise SimulatorRefusedError
+    connection.execute(f"create schema {_MARK}".encode())
+    connection.execute(f"comment on schema {_MARK} is 'This base holds made-up keys: the simulator may write'".encode())
+
+
+def require_mark(connection: psycopg.Connection[Any]) -> None:
+    """Let nobody change a base without the mark.
+
+    Raises:
+        SimulatorRefusedError: it has none.
+    """
+    if not is_marked(connection):
+        raise SimulatorRefusedError
+
+
+def is_marked(connection: psycopg.Connection[Any]) -> bool:
+    """Tell whether the simulator may write to a base."""
+    return connection.execute("select from pg_namespace where nspname = %s", [_MARK]).rowcount == 1
 
 
 def seed_local(connection: psycopg.Connection[Any], entries: Iterable[Entry]) -> int:
