@@ -102,10 +102,14 @@ def _console(database: Database, port: int, *, with_logins: bool) -> Iterator[No
 
 def _serve_dagster(port: int) -> int:
     command = [sys.executable, "-m", "dagster", "dev", "-m", "vsync_dagster.definitions"]
+    # Standard output holds the variables alone, so that a shell can read them; Dagster logs to both.
     server = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-        [*command, "--host", _HOST, "--port", str(port)], env=os.environ, stderr=subprocess.PIPE
+        [*command, "--host", _HOST, "--port", str(port)],
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
-    copier = threading.Thread(target=_copy, args=[server.stderr], name="dagster-stderr", daemon=True)
+    copier = threading.Thread(target=_copy, args=[server.stdout], name="dagster-log", daemon=True)
     copier.start()
     teller = threading.Thread(target=_tell_when_it_answers, args=[server, port], name="ui-answers", daemon=True)
     teller.start()
