@@ -15,7 +15,7 @@ from vsync_dagster.partitions import sync_partitions
 from vsync_dagster.reconcile.errors import PermanentError
 from vsync_dagster.reconcile.status import Status
 from vsync_dagster.reconcile.thresholds import Figures, error_rate, within
-from vsync_dagster.resources import LocalDatabase
+from vsync_dagster.resources import LocalDatabase, environment
 
 _DESCRIPTIONS = {
     "duration_seconds": "The sync took no longer than that.",
@@ -30,6 +30,18 @@ _FINDINGS = {
     "whole": "The sync left nothing undone: it was not PARTIAL.",
     "nothing_tampered": "No row was changed beneath its CID. Known to FULL syncs only, which recompute every CID.",
 }
+
+RUNBOOKS = {
+    "duration_seconds": "VSyncSlow",
+    "discrepancies": "VSyncHighDiscrepancies",
+    "error_rate": "VSyncErrorRate",
+    "fixes_failed": "VSyncFixesFailed",
+    "missing_bacen": "VSyncMissingBacen",
+    "proved": "VSyncNotProved",
+    "whole": "VSyncPartial",
+    "nothing_tampered": "VSyncTampered",
+}
+"""The alert whose runbook says what to do when a check fails."""
 
 
 class Thresholds(dg.ConfigurableResource[None]):
@@ -88,13 +100,21 @@ def thresholds(
 
 
 def _result(name: str, passed: bool, value: float, limit: float) -> dg.AssetCheckResult:
+    metadata: dict[str, float | dg.MetadataValue] = {"value": value, "limit": limit}
+    if not passed:
+        metadata["runbook"] = _link(environment().runbook(RUNBOOKS[name]))
     return dg.AssetCheckResult(
         passed=passed,
         check_name=name,
         asset_key=sync_report.key,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"value": value, "limit": limit},
+        metadata=metadata,
     )
+
+
+def _link(where: str) -> dg.MetadataValue:
+    """Return a URL as a link; without `VSYNC_DOCS_URL` it is a path, and so a text."""
+    return dg.MetadataValue.url(where) if "://" in where else dg.MetadataValue.text(where)
 
 
 def _findings(report: Report, tampered: int | None) -> dict[str, int]:

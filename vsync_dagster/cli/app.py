@@ -124,6 +124,7 @@ def main() -> None:
         status = cli.main(standalone_mode=False)
     except click.UsageError as error:
         error.show()
+        click.echo(f"See {environment().heading('bad-usage')}", err=True)
         status = BAD_USAGE
     except click.Abort:
         status = 130

@@ -9,6 +9,7 @@ from uuid import UUID
 from rich.console import Console
 from rich.table import Table
 
+from vsync_dagster.cli.options import environment
 from vsync_dagster.local_db.reports import Report, by_key_type
 from vsync_dagster.reconcile.remarks import remarks
 from vsync_dagster.reconcile.status import Proof, Status
@@ -54,6 +55,8 @@ def print_report(report: Report) -> None:
         console.print(str(remark), style="yellow")
     if report.error_message:
         console.print(report.error_message, style="red" if report.status == Status.FAILED else "yellow", markup=False)
+    if report.status == Status.PARTIAL:
+        console.print(f"see {environment().heading('partial')}", style="yellow", markup=False)
     console.print(_proof(report))
     console.print(f"report {report.id}, run {report.run_id}")
 

@@ -114,7 +114,11 @@ def verify(ispb: str, as_json: bool) -> int:
     else:
         for name, verdict in verdicts.items():
             click.echo(f"{name:<5}  {sets[name].entries:>12,}  {verdict.proof or 'NOK'}")
-    return 0 if all(verdict.ok for verdict in verdicts.values()) else 1
+    if all(verdict.ok for verdict in verdicts.values()):
+        return 0
+    link = environment().heading("vsync-nok")
+    click.echo(f"vsync: DICT said NOK: run `vsync sync --ispb {ispb}` (see {link})", err=True)
+    return 1
 
 
 def check_configured(variables: Environment) -> None:

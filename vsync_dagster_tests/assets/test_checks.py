@@ -5,12 +5,14 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
+from vsync_dagster.checks import RUNBOOKS, _result, thresholds
 from vsync_dagster.local_db import metrics
 from vsync_dagster.local_db.reports import Report
 from vsync_dagster.metrics import DURATION_BOUNDS
 from vsync_dagster.reconcile.thresholds import Figures, error_rate, within
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster.sync.report import build_report
+from vsync_dagster_tests.deploy.test_monitoring import runbooks
 from vsync_dagster_tests.world import DAY, ISPB, World
 
 LIMITS = Figures(3_600, 100, 0.05, 0, 10)
@@ -51,6 +53,22 @@ def test_each_check_is_kept_by_its_partition_and_fails_no_run(world: World) -> N
     assert {each.partition for each in evaluations.values()} == {f"{DAY}|{ISPB}"}
     assert evaluations["missing_bacen"].severity is dg.AssetCheckSeverity.WARN
     assert evaluations["missing_bacen"].metadata["value"].value == 11
+    linked = {name: each.metadata["runbook"].value for name, each in evaluations.items() if "runbook" in each.metadata}
+    assert linked == {"missing_bacen": "docs/runbooks.md#vsyncmissingbacen"}, "what fails, and nothing else"
+
+
+def test_each_check_has_a_runbook() -> None:
+    assert RUNBOOKS.keys() == {key.name for key in thresholds.check_keys}
+    assert set(RUNBOOKS.values()) <= runbooks()
+
+
+def test_a_runbook_is_a_link_where_the_documents_have_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VSYNC_DOCS_URL", "https://git.example/vsync/docs")
+    failed, passed = _result("proved", False, 1, 0), _result("proved", True, 0, 0)
+    assert failed.metadata["runbook"] == dg.MetadataValue.url(
+        "https://git.example/vsync/docs/runbooks.md#vsyncnotproved"
+    )
+    assert "runbook" not in passed.metadata
 
 
 def checks_of(world: World, run_id: str) -> dict[str, bool]:

@@ -118,6 +118,7 @@ def test_verify_asks_and_changes_no_key(world: World, synced: Command) -> None:
     assert ran.status == 1
     results = {name: told["result"] for name, told in ran.json["key_types"].items()}
     assert results == {"CPF": "NOK", "CNPJ": "OK", "PHONE": "OK", "EMAIL": "OK", "EVP": "OK"}
+    assert ran.err.splitlines()[-1].endswith("(see docs/messages.md#vsync-nok)")
     assert world.cids_here() == before
 
 

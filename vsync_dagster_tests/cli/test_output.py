@@ -18,6 +18,13 @@ def test_piped_text_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in printed
 
 
+def test_a_partial_report_leads_to_its_heading_and_a_completed_one_to_none(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(replace(REPORT, status="PARTIAL", error_message="not proved: CPF", key_types={}))
+    assert "see docs/messages.md#partial" in capsys.readouterr().out.splitlines()
+    print_report(replace(REPORT, status="COMPLETED", key_types={}))
+    assert "messages.md" not in capsys.readouterr().out
+
+
 def test_failed_is_red_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)

@@ -56,6 +56,7 @@ def test_bad_usage_is_64_and_says_what_to_do(vsync: Command, command: list[str],
 
     assert ran.status == 64
     assert said in ran.err
+    assert ran.err.splitlines()[-1] == "See docs/messages.md#bad-usage"
     assert ran.out == ""
 
 
