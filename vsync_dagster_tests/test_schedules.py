@@ -127,7 +127,7 @@ def test_a_full_sync_is_due_a_week_after_the_last_that_did_not_fail(
     ]
 
 
-def test_full_syncs_of_a_direct_participant_take_no_more_than_its_budget_grants(
+def test_each_indirect_participant_has_its_full_sync_by_a_budget_of_its_own(
     database: Database, instance: dg.DagsterInstance
 ) -> None:
     indirect = [f"{number:08}" for number in range(30)]
@@ -135,7 +135,22 @@ def test_full_syncs_of_a_direct_participant_take_no_more_than_its_budget_grants(
         participants.add(connection, ISPB)
         for ispb in indirect:
             participants.add(connection, ispb, via=ISPB)
+    SharedBudget(database, ISPB, DOCUMENTED).drained(CIDS_FILES_WRITE)
+    SharedBudget(database, indirect[3], DOCUMENTED).drained(CIDS_FILES_WRITE)
+    asked = [*indirect[:3], *indirect[4:]]
+    assert keys(requests(weekly_full_sync, instance)) == [f"2026-11-24|{ispb}" for ispb in asked]
+
+
+def test_full_syncs_take_no_more_than_a_shared_budget_grants(database: Database, instance: dg.DagsterInstance) -> None:
+    indirect = [f"{number:08}" for number in range(30)]
+    with database.connect() as connection:
+        participants.add(connection, ISPB)
+        for ispb in indirect:
+            participants.add(connection, ispb, via=ISPB)
         participants.add(connection, OTHER)
+        connection.execute(
+            "insert into dict_budget_readings (scope_ispb, subject, shared) values (%s, 'SHARING', true)", [ISPB]
+        )
     assert keys(requests(weekly_full_sync, instance)) == [f"2026-11-24|{ispb}" for ispb in [*indirect[:20], OTHER]]
     budget = SharedBudget(database, ISPB, DOCUMENTED)
     budget.take(CIDS_FILES_WRITE, 61)

@@ -1,4 +1,4 @@
-"""DICT's request budgets: one token bucket a policy and PSP, kept on this side so that no 429 is earned.
+"""DICT's request budgets: one token bucket a policy and ISPB, kept on this side so that no 429 is earned.
 
 Source: DICT API 2.12.1, "Limitação de requisições"; Manual Operacional do DICT, chapter 14. Every answer costs
 one token, errors and 503 too; only a 500 is free.
@@ -87,7 +87,7 @@ class _Bucket:
 
 
 class LocalBudget:
-    """Budgets in this process's memory, for a process that is alone with its PSP's budget."""
+    """Budgets in this process's memory, for a process that is alone with its ISPB's budget."""
 
     def __init__(
         self,

@@ -95,8 +95,8 @@ class DictCaller:
 
     Attributes:
         http: from `exchange.http_client`.
-        participant: the ISPB that the calls are about.
-        requester: the ISPB that makes them: the participant's own, or that of the direct participant acting for it.
+        participant: the ISPB that the calls are about, and are charged to. A direct participant that acts for it shows
+            by its certificate and signature alone.
         budget: asked before each attempt.
         record: is given every attempt, whatever came of it.
         sign: signs a request document.
@@ -113,7 +113,6 @@ class DictCaller:
 
     http: httpx.Client
     participant: str
-    requester: str
     budget: Budget
     record: Callable[[DictCall], None]
     sign: Callable[[etree._Element], etree._Element]

@@ -162,4 +162,6 @@ class DictClient(DictCaller):
         return answer
 
     def _requester_header(self) -> dict[str, str]:
-        return {"PI-RequestingParticipant": self.requester}
+        # API 2.12.1: the participant, "direto ou indireto", that makes the request. A look-up names it nowhere else, so
+        # by this header DICT knows whose bucket to charge.
+        return {"PI-RequestingParticipant": self.participant}

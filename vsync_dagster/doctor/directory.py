@@ -199,7 +199,6 @@ def _client(http: httpx.Client, settings: DictSettings, participant: Participant
     return DictClient(
         http,
         participant=participant.ispb,
-        requester=participant.via or participant.ispb,
         budget=budget,
         record=lambda _call: None,
         sign=settings.sign,

@@ -1,4 +1,4 @@
-"""DICT's request budgets in PostgreSQL, shared by all processes that call DICT for one PSP.
+"""DICT's request budgets in PostgreSQL, shared by all processes that call DICT for one ISPB.
 
 Fits `vsync_dagster.dict_api.budget.Budget` without knowing it: the limits come in as an argument.
 """
@@ -14,6 +14,8 @@ from typing import Protocol
 
 from psycopg.rows import class_row
 
+from vsync_dagster.local_db import budget_readings
+from vsync_dagster.local_db.budget_readings import Claim, Subject
 from vsync_dagster.local_db.database import Connection, Database, Session
 from vsync_dagster.progress import log_wait
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
@@ -60,26 +62,24 @@ from dict_budgets where policy = %s
 """
 
 _KEEP = """
-update dict_budgets set tokens = greatest(%s, 0), updated_at = greatest(updated_at, clock_timestamp())
+update dict_budgets
+set tokens = greatest(%s, 0), spent = spent + %s, updated_at = greatest(updated_at, clock_timestamp())
 where scope_ispb = %s and policy = %s
 """
 
-# Any number will do, as long as every version of this program takes the same.
-_LEARNING = 728_193_466
+_SPENT = "select policy, spent from dict_budgets where scope_ispb = %s"
 
-# Limits change, and others spend from the buckets too.
-_IS_STALE = """
-select coalesce(max(policies_read_at) < clock_timestamp() - interval '24 hours', true)
-from dict_budgets where scope_ispb = %s
-"""
-
+# Without what was taken since the question: DICT may not have counted it when it answered.
 _LEARN = """
-insert into dict_budgets (
+insert into dict_budgets as bucket (
     scope_ispb, policy, tokens, capacity, refill_tokens, refill_period_sec, policies_read_at
 )
-values (%s, %s, %s, %s, %s, %s, clock_timestamp())
+values (
+    %(scope)s, %(policy)s, %(tokens)s, %(capacity)s, %(refill_tokens)s, %(refill_period_sec)s, clock_timestamp()
+)
 on conflict (scope_ispb, policy) do update
-set tokens = excluded.tokens, capacity = excluded.capacity, refill_tokens = excluded.refill_tokens,
+set tokens = greatest(excluded.tokens - (bucket.spent - %(spent_before)s), 0),
+    capacity = excluded.capacity, refill_tokens = excluded.refill_tokens,
     refill_period_sec = excluded.refill_period_sec, updated_at = excluded.updated_at,
     policies_read_at = excluded.policies_read_at
 """
@@ -106,7 +106,10 @@ class PolicyState(Limit, Protocol):
 
 
 class SharedBudget:
-    """The buckets of one PSP (`scope_ispb`, the participant whose certificate is used). Safe for threads."""
+    """The buckets of one ISPB, whoever's certificate carries the call. Safe for threads.
+
+    `scope_ispb` is the participant that the calls are about, or its direct participant where DICT charges that one.
+    """
 
     def __init__(
         self,
@@ -122,7 +125,6 @@ class SharedBudget:
 
         `session`, where there is one, is what is used of the database most of the time.
         """
-        self._database = database
         self._transactions = session or database
         self._scope = scope_ispb
         self._limits = limits
@@ -131,6 +133,8 @@ class SharedBudget:
         self._lock = threading.Lock()
         self._leased: Counter[str] = Counter()
         self._logged_until: dict[str, float] = {}
+        self._claim: Claim | None = None
+        self._spent_before: Mapping[str, float] = {}
 
     def take(self, policy: str, tokens: int = 1) -> None:
         """Take tokens, waiting for them where needed.
@@ -155,7 +159,7 @@ class SharedBudget:
 
         def give_back(conn: Connection) -> None:
             bucket = self._read(conn, policy)
-            self._keep(conn, policy, min(bucket.tokens + tokens, bucket.capacity))
+            self._keep(conn, policy, min(bucket.tokens + tokens, bucket.capacity), spent=0)
 
         self._transactions.retrying(give_back, sleep=self._sleep)
 
@@ -165,31 +169,44 @@ class SharedBudget:
             self._leased[policy] = 0
 
         def empty(conn: Connection) -> None:
-            self._read(conn, policy)
-            self._keep(conn, policy, 0.0)
+            bucket = self._read(conn, policy)
+            self._keep(conn, policy, 0.0, spent=bucket.tokens)
 
         self._transactions.retrying(empty, sleep=self._sleep)
 
     def learn(self, policies: Sequence[PolicyState]) -> None:
-        """Take over what DICT tells of the buckets known here; one that could never refill is not believed."""
+        """Take over what DICT tells of the buckets known here; one that could never refill is not believed.
+
+        Nothing is taken over outside of `learning`, or when its claim has expired: another process may have asked
+        since. What anybody took since the claim is subtracted, also what DICT has counted already.
+        """
+        claim = self._claim
+        if claim is None:
+            return
         rows = [
-            (
-                self._scope,
-                policy.name,
-                min(max(policy.available_tokens, 0), policy.capacity),
-                policy.capacity,
-                policy.refill_tokens,
-                policy.refill_period_sec,
-            )
+            {
+                "scope": self._scope,
+                "policy": policy.name,
+                "tokens": min(max(policy.available_tokens, 0), policy.capacity),
+                "capacity": policy.capacity,
+                "refill_tokens": policy.refill_tokens,
+                "refill_period_sec": policy.refill_period_sec,
+                "spent_before": self._spent_before.get(policy.name, 0.0),
+            }
             for policy in policies
             if policy.name in self._limits and min(policy.capacity, policy.refill_tokens, policy.refill_period_sec) > 0
         ]
 
-        def write(conn: Connection) -> None:
-            with conn.cursor() as cursor:
-                cursor.executemany(_LEARN, rows)
+        def write(conn: Connection) -> bool:
+            in_time = budget_readings.answered(conn, claim)
+            if in_time:
+                with conn.cursor() as cursor:
+                    cursor.executemany(_LEARN, rows)
+            return in_time
 
-        self._transactions.retrying(write, sleep=self._sleep)
+        if not self._transactions.retrying(write, sleep=self._sleep):
+            _log.warning("DICT told its limits too late; keeping to those that are stored")
+            return
         with self._lock:
             # DICT has not counted what was leased and not used: it is in the number that was just told.
             self._leased.clear()
@@ -206,14 +223,21 @@ class SharedBudget:
     def learning(self) -> Iterator[bool]:
         """Keep other processes from asking DICT for its buckets, and tell whether that is due: once a day.
 
-        What DICT tells must not be written over what somebody spends meanwhile: whoever comes second waits, and then
-        finds it done.
+        No transaction is open in the block. The others go on with the last answer, or wait for the first one.
         """
-        with self._database.connect(bulk=True) as conn:
-            # Two ISPBs with the same hash wait for each other, which does no harm.
-            conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [_LEARNING, self._scope])
-            [(stale,)] = conn.execute(_IS_STALE, [self._scope]).fetchall()
-            yield bool(stale)
+        claim = budget_readings.claim(self._transactions, self._scope, Subject.LIMITS, self._sleep)
+        if claim is None:
+            yield False
+            return
+        spent = self._transactions.retrying(
+            lambda conn: conn.execute(_SPENT, [self._scope]).fetchall(), sleep=self._sleep
+        )
+        self._claim, self._spent_before = claim, dict(spent)
+        try:
+            yield True
+        finally:
+            self._claim = None
+            self._transactions.retrying(lambda conn: budget_readings.release(conn, claim), sleep=self._sleep)
 
     def _log_wait(self, policy: str, wait: float) -> None:
         """Log a long wait once, however many threads wait for the same bucket."""
@@ -246,7 +270,7 @@ class SharedBudget:
                 return 0, (needed - available) / bucket.tokens_per_second
             lease = min(LEASES.get(policy, 0), bucket.capacity // _KEPT_BACK)
             granted = min(max(needed, lease), math.floor(available + _TOLERANCE))
-            self._keep(conn, policy, bucket.tokens - granted)
+            self._keep(conn, policy, bucket.tokens - granted, spent=granted)
             return granted, 0.0
 
         return self._transactions.retrying(fetch, sleep=self._sleep)
@@ -266,8 +290,8 @@ class SharedBudget:
             [bucket] = cursor.execute(_REFILLED, [self._scope, policy]).fetchall()
         return bucket
 
-    def _keep(self, conn: Connection, policy: str, tokens: float) -> None:
-        conn.execute(_KEEP, [tokens, self._scope, policy])
+    def _keep(self, conn: Connection, policy: str, tokens: float, *, spent: float) -> None:
+        conn.execute(_KEEP, [tokens, spent, self._scope, policy])
 
 
 def buckets_of(conn: Connection, policy: str) -> dict[str, Bucket]:

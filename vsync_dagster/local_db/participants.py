@@ -20,7 +20,12 @@ where upper(known collate "C") = upper(%(ispb)s::text collate "C") and known <> 
 """
 
 _LAST_FULLS = """
-select p.participant_ispb as ispb, coalesce(via, p.participant_ispb) as scope, max(sync_timestamp) as tried_at,
+select p.participant_ispb as ispb,
+    coalesce(
+        (select via from dict_budget_readings where scope_ispb = via and subject = 'SHARING' and shared),
+        p.participant_ispb
+    ) as scope,
+    max(sync_timestamp) as tried_at,
     max(sync_timestamp) filter (where status <> 'FAILED') as done_at
 from participants p
 left join sync_reports r on r.participant_ispb = p.participant_ispb and sync_type = 'FULL' and not dry_run

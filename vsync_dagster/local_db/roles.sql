@@ -39,6 +39,7 @@ revoke all on
     alerts,
     cid_events,
     cid_files,
+    dict_budget_readings,
     dict_budgets,
     dict_calls,
     entries,
@@ -91,7 +92,8 @@ grant select on review_trail to vsync_application;
 -- Whether a row under review still is what the item was made for.
 grant execute on function entry_digest(uuid) to vsync_application;
 grant select, insert, update (published_at, attempts, last_error) on outbox to vsync_application;
-grant select, insert, update on cid_files, dict_budgets, sync_leases, sync_state to vsync_application;
+grant select, insert, update on cid_files, dict_budget_readings, dict_budgets, sync_leases, sync_state
+to vsync_application;
 grant select, insert, update (name, via, enabled) on participants to vsync_application;
 grant select, insert, update on alert_deliveries, alert_targets, alerts to vsync_application;
 grant select on alert_trail to vsync_application;

@@ -1,7 +1,7 @@
 """Whose turn it is to be synced in full: everybody once a week, as far as DICT grants CID files.
 
-Source: DICT API 2.12.1, "Limitação de requisições": the bucket of CIDS_FILES_WRITE belongs to the direct participant,
-who shares it among all for whom it acts.
+Source: DICT API 2.12.1, "Limitação de requisições": each ISPB has a bucket of CIDS_FILES_WRITE of its own. Where DICT
+was seen to charge the direct participant, all for whom it acts share one.
 """
 
 import math
@@ -23,7 +23,7 @@ _LEFT = 1 / 2
 class LastFull:
     """When a participant's last FULL syncs began: the last of all, and the last that did not fail; None for none.
 
-    `scope` is the direct participant whose budget they cost.
+    `scope` is the participant whose budget they cost.
     """
 
     ispb: str

@@ -96,19 +96,20 @@ class Call:
 
         `participant` is whom the message is about. Without one, the requesting participant's header is required;
         with one, the header is checked where it is sent. `key_type` is what it is about, if that is not in the query.
+        The one who asks pays, whoever's certificate carries the call.
 
         Raises:
             Refusal: one of these does not hold.
         """
         participants = self.service.state.participants
         header = self._header()
-        requester = (self.certified or participant) if header is None else header
+        requester = (participant or self.certified) if header is None else header
         subject = requester if participant is None else participant
         if requester is None or subject is None or not is_ispb(subject):
             raise Refusal(400)
         if not participants.known(requester) or not participants.known(subject):
             raise Refusal(403)
-        if self.certified not in (None, requester):
+        if self.certified is not None and not participants.may_act_for(self.certified, requester):
             raise Refusal(403)
         self.requester = requester
         self._charge(requester)

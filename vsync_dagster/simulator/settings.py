@@ -22,7 +22,7 @@ class Settings:
             that serves files.
         strict_headers: whether a `Host` with a port and headers that are not listed are refused, as by DICT's gateway.
         limits: buckets that differ from the documented ones, by policy name.
-        indirects_share_buckets: an indirect participant is charged to its direct one; DICT does not say.
+        indirects_share_buckets: an indirect participant is charged to its direct one, and not for itself.
         category: the participant category told by the policy operations.
     """
 
@@ -33,7 +33,7 @@ class Settings:
     download_base: str | None = None
     strict_headers: bool = True
     limits: Mapping[str, Limit] = field(default_factory=dict)
-    indirects_share_buckets: bool = True
+    indirects_share_buckets: bool = False
     category: str = "A"
 
     def all_limits(self) -> dict[str, Limit]:

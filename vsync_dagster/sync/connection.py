@@ -20,6 +20,7 @@ from vsync_dagster.environment import Environment
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.budgets import SharedBudget
 from vsync_dagster.local_db.database import Database, Session
+from vsync_dagster.sync import sharing
 from vsync_dagster.sync.allowance import Allowance
 from vsync_dagster.sync.evidence import CallRecorder
 
@@ -48,7 +49,8 @@ def connect_dict(
 ) -> Iterator[DictConnection]:
     """Connect as a participant, or as the direct participant that acts for it.
 
-    Every call is written down, and the budgets of whoever makes the calls are kept to.
+    Every call is written down. The budgets are those of the participant that the calls are about, or of its direct
+    participant, where DICT is seen to charge that one.
 
     Raises:
         EnvironmentVariableError: a variable that concerns DICT is missing or malformed.
@@ -59,7 +61,6 @@ def connect_dict(
     check_dates(settings.certificates, now())
     _warn(settings, now())
     participant = database.retrying(lambda connection: participants.get(connection, ispb))
-    requester = participant.via or participant.ispb
     with (
         # A call that was made is evidence, also that of a run which may write nothing else any more.
         Session(database.unguarded()) as evidence,
@@ -67,16 +68,24 @@ def connect_dict(
         Session(database) as budgets,
         http_client(settings.url, ssl_context=settings.ssl_context, host=settings.host) as http,
     ):
-        budget = SharedBudget(database, requester, DOCUMENTED, session=budgets, max_wait=longest_wait)
-        client = DictClient(
-            http,
-            participant=ispb,
-            requester=requester,
-            budget=budget,
-            record=recorder.record,
-            sign=settings.sign,
-            verify=settings.verify,
-        )
+
+        def budget_of(scope: str) -> SharedBudget:
+            return SharedBudget(database, scope, DOCUMENTED, session=budgets, max_wait=longest_wait)
+
+        def client_of(participant: str, budget: SharedBudget) -> DictClient:
+            return DictClient(
+                http,
+                participant=participant,
+                budget=budget,
+                record=recorder.record,
+                sign=settings.sign,
+                verify=settings.verify,
+            )
+
+        budget, via = budget_of(ispb), participant.via
+        if via is not None and sharing.is_charged_for(budgets, client_of(via, budget_of(via)), client_of(ispb, budget)):
+            budget = budget_of(via)
+        client = client_of(ispb, budget)
         with budget.learning() as is_due:
             if is_due:
                 _learn_limits(client)

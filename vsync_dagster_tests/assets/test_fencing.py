@@ -23,6 +23,7 @@ PERMISSION: dict[str, Any] = {"allowed_by": "ana", "reason": "a test"}
 LATER = Fence(ISPB, "the-later-run")
 # What a superseded run still writes is true: what it asked DICT, what that cost, and that it FAILED.
 STILL_WRITTEN = {
+    "dict_budget_readings",
     "dict_budgets",
     "dict_calls",
     "evidence_chains",

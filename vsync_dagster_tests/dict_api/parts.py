@@ -33,7 +33,6 @@ from vsync_dagster.reconcile.plan import Bucket
 from vsync_dagster_tests.dict_api.server import Reply
 
 ISPB = "12345678"
-DIRECT = "87654321"
 VSYNC = bytes(range(32))
 AT = datetime(2026, 1, 10, 10, 0, 0, tzinfo=UTC)
 CORRELATION_ID = "a9f13566e19f5ca51329479a5bae60c5"
@@ -98,7 +97,6 @@ class Line:
         parts: dict[str, Any] = {
             "http": self.http,
             "participant": ISPB,
-            "requester": DIRECT,
             "budget": self.books,
             "record": self.calls.append,
             "sign": lambda document: document,

@@ -25,7 +25,6 @@ from vsync_dagster_tests.dict_api.parts import (
     AT,
     BROKEN,
     CORRELATION_ID,
-    DIRECT,
     ISPB,
     VSYNC,
     Line,
@@ -69,7 +68,7 @@ def test_a_cid_file_is_asked_for_and_looked_at(server: ScriptedServer, line: Lin
     assert (post.method, post.path) == ("POST", "/api/v2/cids/files/")
     assert parse_document(post.body).findtext("KeyType") == "PHONE"
     assert (get.method, get.path, get.body) == ("GET", "/api/v2/cids/files/77", b"")
-    assert get.headers["pi-requestingparticipant"] == DIRECT
+    assert get.headers["pi-requestingparticipant"] == ISPB
     assert state.cid_set_file.status == "PROCESSING"
 
 
@@ -100,7 +99,7 @@ def test_an_entry_is_read_by_its_cid(server: ScriptedServer, line: Line) -> None
 
     (request,) = server.received
     assert request.path == f"/api/v2/cids/entries/{held.cid().hex()}"
-    assert request.headers["pi-requestingparticipant"] == DIRECT
+    assert request.headers["pi-requestingparticipant"] == ISPB
     assert answer.to_entry() == held
 
 
@@ -115,7 +114,7 @@ def test_policies_are_read_and_the_budget_learns_them(server: ScriptedServer, li
     client.get_policy("CIDS_FILES_READ")
 
     assert [request.path for request in server.received] == ["/api/v2/policies/", "/api/v2/policies/CIDS_FILES_READ"]
-    assert all(request.headers["pi-requestingparticipant"] == DIRECT for request in server.received)
+    assert all(request.headers["pi-requestingparticipant"] == ISPB for request in server.received)
     assert line.books.learnt == [first, second]
 
 

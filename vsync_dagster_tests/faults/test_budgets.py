@@ -28,10 +28,13 @@ SCARCE = {
 @fault(
     "Budgets",
     "two indirect participants of one direct participant, synced at once by two processes",
-    "Both are COMPLETED, and DICT never has to answer 429: the buckets are shared in PostgreSQL.",
+    "Both are COMPLETED, and DICT never has to answer 429: where it is seen to charge one bucket, that is shared in"
+    " PostgreSQL.",
 )
 def test_two_processes_share_one_budget(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(log_lag=timedelta(seconds=LAG), file_delay=timedelta(0), limits=SCARCE)
+    settings = Settings(
+        log_lag=timedelta(seconds=LAG), file_delay=timedelta(0), limits=SCARCE, indirects_share_buckets=True
+    )
     with running_world(database, tmp_path, monkeypatch, settings) as world:
         for ispb in INDIRECT:
             world.directory.participants.add(ispb, via=ISPB)

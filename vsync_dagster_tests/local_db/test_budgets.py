@@ -8,7 +8,7 @@ import pytest
 from vsync_dagster.dict_api.budget import DOCUMENTED, Budget, Limit
 from vsync_dagster.dict_api.messages import Policy
 from vsync_dagster.local_db.budgets import SharedBudget
-from vsync_dagster.local_db.database import Database
+from vsync_dagster.local_db.database import Database, Session
 from vsync_dagster.reconcile.errors import BudgetExhaustedError
 from vsync_dagster_tests.local_db.parts import ISPB, OTHER_ISPB, rows, value
 
@@ -172,6 +172,15 @@ def test_a_bucket_of_one_token_can_be_used(database: Database, clock: Clock) -> 
     assert left(database) == 0
 
 
+def learn(database: Database, budget: SharedBudget, *policies: Policy) -> None:
+    """Learn as if the last answer was of another day."""
+    with database.connect() as conn:
+        conn.execute("update dict_budget_readings set read_at = read_at - interval '2 days'")
+    with budget.learning() as is_due:
+        assert is_due
+        budget.learn(policies)
+
+
 def test_only_one_process_asks_for_the_limits(database: Database, budget: SharedBudget) -> None:
     told = Policy(available_tokens=70, capacity=80, refill_tokens=20, refill_period_sec=60, name=VERIFY)
 
@@ -185,6 +194,69 @@ def test_only_one_process_asks_for_the_limits(database: Database, budget: Shared
         assert sorted(pool.map(ask, range(4))) == [False, False, False, True]
 
 
+TOLD = Policy(available_tokens=70, capacity=80, refill_tokens=1, refill_period_sec=86_400, name=VERIFY)
+
+
+def test_no_transaction_is_open_and_no_lock_is_held_while_dict_is_asked(database: Database, clock: Clock) -> None:
+    with Session(database) as session:
+        budget = SharedBudget(database, ISPB, SLOW, session=session, sleep=clock.sleep)
+        with budget.learning() as is_due, database.connect() as conn:
+            assert is_due
+            others = """
+                select count(*) from pg_stat_activity
+                where xact_start is not null and pid <> pg_backend_pid() and datname = current_database()
+            """
+            assert value(conn, others, []) == 0
+
+
+def test_what_others_take_while_dict_answers_is_subtracted(database: Database, clock: Clock) -> None:
+    first, other = (SharedBudget(database, ISPB, SLOW, sleep=clock.sleep) for _ in range(2))
+    other.take(VERIFY, 2)
+    with first.learning():
+        other.take(VERIFY, 3)
+        other.refund(VERIFY)
+        first.learn([TOLD])
+    assert left(database) == 67
+
+
+def test_a_bucket_drained_while_dict_answers_loses_what_it_held(database: Database, clock: Clock) -> None:
+    first, other = (SharedBudget(database, ISPB, SLOW, sleep=clock.sleep) for _ in range(2))
+    with first.learning():
+        other.drained(VERIFY)
+        first.learn([TOLD])
+    assert left(database) == 64
+
+
+def test_a_process_that_stood_still_while_it_asked_stops_nobody_and_writes_nothing(
+    database: Database, clock: Clock
+) -> None:
+    first, other = (SharedBudget(database, ISPB, SLOW, sleep=clock.sleep) for _ in range(2))
+    with first.learning():
+        with database.connect() as conn:
+            conn.execute("update dict_budget_readings set claimed_until = clock_timestamp()")
+        learn(database, other, replace(TOLD, available_tokens=33))
+        first.learn([TOLD])
+    assert left(database) == 33
+
+
+def test_others_go_on_with_the_last_answer_while_one_process_asks(database: Database, clock: Clock) -> None:
+    first, other = (SharedBudget(database, ISPB, SLOW, sleep=clock.sleep) for _ in range(2))
+    learn(database, first, TOLD)
+    with database.connect() as conn:
+        conn.execute("update dict_budget_readings set read_at = read_at - interval '2 days'")
+    with first.learning() as is_due, other.learning() as is_due_too:
+        assert (is_due, is_due_too) == (True, False)
+
+
+def test_who_gets_no_answer_leaves_the_question_to_the_next(database: Database, clock: Clock) -> None:
+    first, other = (SharedBudget(database, ISPB, SLOW, sleep=clock.sleep) for _ in range(2))
+    with first.learning() as is_due:
+        assert is_due
+    with other.learning() as is_due:
+        assert is_due
+    assert clock.slept == []
+
+
 def test_a_drained_lease_is_gone(database: Database, clock: Clock) -> None:
     budget = SharedBudget(database, ISPB, SLOW, sleep=clock.sleep, max_wait=10_000_000)
     budget.take(LOOK_UP)
@@ -196,7 +268,7 @@ def test_a_drained_lease_is_gone(database: Database, clock: Clock) -> None:
 def test_what_dict_tells_is_taken_over(database: Database, budget: SharedBudget) -> None:
     budget.take(VERIFY, 5)
     told = Policy(available_tokens=70, capacity=80, refill_tokens=20, refill_period_sec=60, name=VERIFY)
-    budget.learn([told, replace(told, name="ANOTHER"), replace(told, name=LOOK_UP, refill_tokens=0)])
+    learn(database, budget, told, replace(told, name="ANOTHER"), replace(told, name=LOOK_UP, refill_tokens=0))
     with database.connect() as conn:
         assert rows(conn, "select * from dict_budgets where policy <> %s", [VERIFY]) == []
         assert rows(
@@ -205,17 +277,16 @@ def test_what_dict_tells_is_taken_over(database: Database, budget: SharedBudget)
         ) == [(70, 80, 20, 60, True)]
     budget.take(VERIFY, 69)
     assert left(database) < 2
-    budget.learn([replace(told, available_tokens=-3)])
+    learn(database, budget, replace(told, available_tokens=-3))
     assert left(database) == 0
-    budget.learn([replace(told, available_tokens=999)])
+    learn(database, budget, replace(told, available_tokens=999))
     assert left(database) == 80
 
 
 def test_what_dict_tells_ends_a_lease(database: Database, budget: SharedBudget) -> None:
     budget.take(LOOK_UP)
-    budget.learn(
-        [Policy(available_tokens=4_119, capacity=5_000, refill_tokens=1, refill_period_sec=86_400, name=LOOK_UP)]
-    )
+    told = Policy(available_tokens=4_119, capacity=5_000, refill_tokens=1, refill_period_sec=86_400, name=LOOK_UP)
+    learn(database, budget, told)
     budget.take(LOOK_UP)
     assert left(database, LOOK_UP) == 4_069
 

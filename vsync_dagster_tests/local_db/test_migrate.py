@@ -25,6 +25,7 @@ TABLES = {
     "alerts",
     "cid_events",
     "cid_files",
+    "dict_budget_readings",
     "dict_budgets",
     "dict_calls",
     "entries",

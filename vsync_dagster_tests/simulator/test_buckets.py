@@ -117,16 +117,16 @@ def test_a_call_nobody_can_read_costs_a_token_where_the_header_tells_whose(start
     assert api.http.post("sync-verifications/", content=b"<").status_code == 400
 
 
-def test_buckets_are_each_participants_own_but_an_indirect_shares_its_direct_ones(start: Start) -> None:
-    api = start(Settings(limits={"CIDS_ENTRIES_READ": Limit(2, 1, 60)}))
+def test_an_indirect_can_be_charged_to_its_direct_participant(start: Start) -> None:
+    api = start(Settings(limits={"CIDS_ENTRIES_READ": Limit(2, 1, 60)}, indirects_share_buckets=True))
     stranger, indirect = Api(api.http, OTHER), Api(api.http, INDIRECT)
     assert [one.get(UNKNOWN_CID).status_code for one in (api, indirect, api, indirect)] == [404, 404, 429, 429]
     assert stranger.get(UNKNOWN_CID).status_code == 404
     assert read(GetPolicyResponse, indirect.get("policies/CIDS_ENTRIES_READ")).policy.available_tokens == 0
 
 
-def test_an_indirect_can_have_buckets_of_its_own(start: Start) -> None:
-    settings = Settings(limits={"CIDS_ENTRIES_READ": Limit(1, 1, 60)}, indirects_share_buckets=False)
+def test_buckets_are_each_ispbs_own_indirect_ones_included(start: Start) -> None:
+    settings = Settings(limits={"CIDS_ENTRIES_READ": Limit(1, 1, 60)})
     api = start(settings)
     assert [one.get(UNKNOWN_CID).status_code for one in (api, api, Api(api.http, INDIRECT))] == [404, 429, 404]
 

@@ -73,13 +73,16 @@ def test_a_participant_is_the_one_of_its_certificate(direct: Caller, state: Dict
     assert direct.policies(**{HEADER: DIRECT}).status_code == 200
 
     assert problem(direct.policies(**{HEADER: OTHER})) == (403, "Forbidden")
-    assert problem(direct.policies(**{HEADER: INDIRECT})) == (403, "Forbidden")
     assert (
         state.buckets.level(OTHER, "POLICIES_LIST", DOCUMENTED["POLICIES_LIST"]) == DOCUMENTED["POLICIES_LIST"].capacity
     )
 
 
-def test_a_direct_participant_speaks_for_its_indirect_but_for_no_other(direct: Caller) -> None:
+def test_a_direct_participant_speaks_for_its_indirect_but_for_no_other(direct: Caller, state: DictState) -> None:
+    policy = DOCUMENTED["POLICIES_LIST"]
+    assert direct.policies(**{HEADER: INDIRECT}).status_code == 200
+    assert state.buckets.level(INDIRECT, "POLICIES_LIST", policy) == policy.capacity - 1
+    assert state.buckets.level(DIRECT, "POLICIES_LIST", policy) == policy.capacity
     assert direct.verify(INDIRECT, signed_by=DIRECT).status_code == 201
     assert problem(direct.verify(OTHER, signed_by=DIRECT)) == (403, "Forbidden")
 
