@@ -1,9 +1,10 @@
-"""The commands of the page on key tables, run as they are written, against Debian's PostgreSQL 15."""
+"""The commands of the pages on key tables, first syncs and operations, as written, on Debian's PostgreSQL 15."""
 
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import psycopg
 import pytest
 
 from vsync_dagster.embedded.process import LOOPBACK, free_port
+from vsync_dagster.local_db.alerts import Alert, Severity, raise_alert
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.simulator.population import generate
 from vsync_dagster.simulator.server import running_simulator
@@ -33,6 +35,11 @@ create table core.pix_keys (
     situacao text not null, criada_em timestamp, atualizada_em timestamp
 );
 """
+# What the daemon's first tick does.
+OPENED = (
+    "import dagster; from vsync_dagster.partitions import open_partitions_for; "
+    f"open_partitions_for(dagster.DagsterInstance.get(), ['{ISPB}', '87654321'])"
+)
 
 pytestmark = [
     pytest.mark.long,
@@ -97,6 +104,60 @@ def blocks(name: str, language: str) -> list[str]:
     """Return the blocks of a page, also those inside lists."""
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", page(name).read_text(), re.MULTILINE | re.DOTALL)
     return [textwrap.dedent(indent + text if indent else text) for indent, text in found]
+
+
+def ended(script: str, folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Have bash run commands; return what became of them, whatever their exit code."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VSYNC_", "DAGSTER_"))}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    environment = {**kept, "PATH": path, **variables}
+    return subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def steps(name: str) -> list[str]:
+    """Return the commands of a page's numbered steps, with the participant's ISPB in place of its placeholder."""
+    text = "\n".join(re.findall(r"^\d+\. .*\n(?: +.*\n)*", page(name).read_text(), re.MULTILINE))
+    return [command.replace("--ispb ISPB", f"--ispb {ISPB}") for command in re.findall(r"`(vsync [^`]+)`", text)]
+
+
+def test_a_first_sync_as_its_page_says(variables: dict[str, str], tmp_path: Path) -> None:
+    run(f"vsync migrate && vsync participants add {ISPB}", tmp_path, variables)
+    verify, dry_run, refused, allowed = (ended(step, tmp_path, variables) for step in steps("first-sync.md"))
+
+    assert (verify.returncode, verify.stdout.count("NOK")) == (1, 5), verify.stderr
+    assert (dry_run.returncode, "dry run: 1100 differences" in dry_run.stdout) == (1, True), dry_run
+    assert (refused.returncode, "FAILED" in refused.stdout, "1100" in refused.stdout) == (2, True, True), refused
+    assert (allowed.returncode, "COMPLETED" in allowed.stdout) == (0, True), allowed
+    with psycopg.connect(variables["VSYNC_DATABASE_URL"]) as connection:
+        [(login, reason)] = connection.execute("select allowed_by, reason from mass_changes").fetchall()
+    assert login
+    assert reason == "first sync of an empty base"
+
+
+def test_operations_as_their_page_says(variables: dict[str, str], tmp_path: Path) -> None:
+    alerts, backfill = blocks("operations.md", "sh")
+    for name in ("dagster.yaml", "workspace.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    variables["DAGSTER_HOME"] = str(tmp_path)
+    added = f"vsync participants add {ISPB} && vsync participants add 87654321"
+    run(f'vsync migrate && vsync roles apply && {added} && python -c "{OPENED}"', tmp_path, variables)
+    with Database(variables["VSYNC_DATABASE_URL"]).connect() as connection:
+        for name in ("VSyncFailed", "VSyncNotOk"):
+            raise_alert(connection, Alert(f"{name}/{ISPB}", name, Severity.WARNING, name, name))
+
+    handled = run(alerts, tmp_path, variables)
+    asked = ended(backfill, tmp_path, variables)
+
+    assert f"VSyncFailed/{ISPB}" in handled
+    assert asked.returncode == 0, asked.stderr[-3_000:]
+    with psycopg.connect(variables["VSYNC_DATABASE_URL"]) as connection:
+        assert connection.execute("select count(*) from alert_trail").fetchone() == (2,)
+        [(body,)] = connection.execute("select body from dagster.bulk_actions").fetchall()
+    assert [body.count(f"{day}|{ispb}") for day in ("2026-11-23", "2026-11-24") for ispb in (ISPB, "87654321")] == [
+        1
+    ] * 4
 
 
 def test_a_key_table_as_its_page_says(variables: dict[str, str], tmp_path: Path) -> None:
