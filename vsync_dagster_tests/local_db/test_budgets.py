@@ -248,6 +248,20 @@ def test_others_go_on_with_the_last_answer_while_one_process_asks(database: Data
         assert (is_due, is_due_too) == (True, False)
 
 
+def test_who_knows_no_answer_yet_waits_for_the_first(database: Database, clock: Clock) -> None:
+    first = SharedBudget(database, ISPB, SLOW, sleep=clock.sleep)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        first.learn([TOLD])
+
+    other = SharedBudget(database, ISPB, SLOW, sleep=sleep)
+    with first.learning(), other.learning() as is_due:
+        assert not is_due
+    assert len(waits) == 1
+
+
 def test_who_gets_no_answer_leaves_the_question_to_the_next(database: Database, clock: Clock) -> None:
     first, other = (SharedBudget(database, ISPB, SLOW, sleep=clock.sleep) for _ in range(2))
     with first.learning() as is_due:
