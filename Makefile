@@ -21,7 +21,7 @@ demo: install ## Show a reconciliation from end to end, with nothing installed o
 dev: install ## Run everything with the Dagster UI and the console, until Ctrl-C (PORT=3000, CONSOLE_PORT=3010)
 	@$(BIN)/vsync dev $(if $(PORT),--port $(PORT)) $(if $(CONSOLE_PORT),--console-port $(CONSOLE_PORT))
 
-test: check ## Run all checks and the tests (15 to 25 minutes on 2 cores)
+test: check ## Run all checks and the tests (about 30 minutes on 2 cores)
 	$(BIN)/pytest -n 4 -m "not long" -rs $(PYTEST_ARGS)
 
 test-long: install ## Run the tests that take minutes each
