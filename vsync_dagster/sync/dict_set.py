@@ -131,8 +131,8 @@ def from_file(
     try:
         if log.verifier_end is not None:
             core.check(ours.vsync, log.verifier_end, found)
-    except ComparisonError as error:
-        _log.warning("%s: DICT's event log does not fit its CID file (%s); using the file", ours.key_type, error)
+    except ComparisonError:
+        _log.warning("%s: DICT's event log does not fit its CID file; using the file", ours.key_type)
         found = compared.found
     return _dict_set(ours, Source.CID_FILE, found, log, snapshot_cut)
 

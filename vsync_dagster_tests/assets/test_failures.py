@@ -22,6 +22,7 @@ from vsync_dagster.sync.spool import spooled
 from vsync_dagster_tests.world import DAY, ISPB, World
 
 ASSETS = ["local_snapshot", "bacen_snapshot", "discrepancies", "applied_fixes", "sync_report"]
+NOTHING_CHANGED = f"no key was changed; then run `vsync sync --ispb {ISPB}` again"
 
 
 @pytest.mark.parametrize("asset", ASSETS)
@@ -213,7 +214,8 @@ def test_snapshots_that_do_not_belong_together_are_refused(world: World) -> None
     run_id = materialize(world, "discrepancies")
 
     reports = world.sql("select status, error_message from sync_reports where run_id = %s", run_id)
-    assert reports == [("FAILED", "bacen_snapshot was compared with another local_snapshot: materialize it again")]
+    why = "bacen_snapshot was compared with another local_snapshot: materialize it again"
+    assert reports == [("FAILED", f"{why}; {NOTHING_CHANGED} (see docs/messages.md#snapshot-mismatch)")]
 
 
 def test_a_snapshot_that_was_never_made_is_named(world: World) -> None:
@@ -222,7 +224,8 @@ def test_a_snapshot_that_was_never_made_is_named(world: World) -> None:
     run_id = materialize(world, "bacen_snapshot")
 
     reports = world.sql("select status, error_message from sync_reports where run_id = %s", run_id)
-    assert reports == [("FAILED", f"there is no local_snapshot for {ISPB} on {DAY}: materialize it first")]
+    why = f"there is no local_snapshot for {ISPB} on {DAY}: materialize it first"
+    assert reports == [("FAILED", f"{why}; {NOTHING_CHANGED} (see docs/messages.md#snapshot-missing)")]
 
 
 def test_snapshots_hold_nothing_personal(world: World) -> None:
@@ -268,18 +271,19 @@ def test_a_key_that_dict_holds_again_at_the_second_look_is_not_put_up_for_review
     assert world.sql("select count(*) from manual_review_queue") == [(0,)]
 
 
-def test_a_file_that_contradicts_the_log_repairs_nothing(world: World) -> None:
+def test_a_log_that_contradicts_the_file_is_not_used(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.populate(25)
     drift(world.directory, None, ISPB, creates=1, key_types=["CPF"])
     world.directory.bulk_create(generate(ISPB, 1, "no event tells of it", ["CPF"]))
     world.settle()
-    before = world.cids_here()
+    assert len(world.cids_at_dict() - world.cids_here()) == 2
 
     report = world.sync("FULL")
 
-    assert report.status == "FAILED"
-    assert "nothing is repaired" in str(report.error_message)
-    assert world.cids_here() == before
+    assert "CPF: DICT's event log does not fit its CID file; using the file" in caplog.messages
+    assert (report.key_types["CPF"]["source"], report.missing_local, report.entries_created) == ("CID_FILE", 2, 2)
+    assert world.cids_here() == world.cids_at_dict()
+    assert (report.status, report.verified, report.key_types["CPF"]["proof"]) == ("COMPLETED", True, "VSYNC")
 
 
 def test_a_read_of_our_base_that_breaks_off_is_begun_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
