@@ -10,6 +10,8 @@ from vsync_dagster.metrics import DURATION_BOUNDS
 from vsync_dagster.partitions import SyncPartition
 from vsync_dagster.sensors.ended_syncs import raise_failed, tell_of_ended
 from vsync_dagster.simulator.drift import drift
+from vsync_dagster.simulator.faults import FaultKind
+from vsync_dagster.simulator.operations import Operation
 from vsync_dagster_tests.assets.test_failures import materialize
 from vsync_dagster_tests.assets.test_parts_of_a_sync import a_failed_sync, known, report_of, stands
 from vsync_dagster_tests.world import DAY, ISPB, World
@@ -57,7 +59,8 @@ def test_it_hides_no_failure_that_was_not_reported_yet(compared: World) -> None:
 
 
 def test_one_that_fails_raises_no_alert(compared: World) -> None:
-    report = compared.sync("NEITHER", dry_run=True)
+    compared.directory.faults.add(Operation.CREATE_SYNC_VERIFICATION, FaultKind.STATUS, times=9, status=403)
+    report = compared.sync(dry_run=True)
     assert (report.status, report.dry_run) == ("FAILED", True)
 
     raise_failed(SyncPartition(DAY, ISPB), report.run_id, compared.database)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 from click.testing import CliRunner
 
 from vsync_dagster.cli.app import cli
@@ -21,6 +22,7 @@ from vsync_dagster.resources import SyncSettings
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster.simulator.faults import FaultKind
 from vsync_dagster.simulator.operations import Operation
+from vsync_dagster.store import SnapshotStore
 from vsync_dagster.sync.spool import spool, spooled, write_spooled
 from vsync_dagster_tests.assets.test_failures import materialize
 from vsync_dagster_tests.assets.test_parts_of_a_sync import report_of
@@ -165,16 +167,24 @@ def test_what_a_killed_run_had_learnt_is_in_its_report(world: World) -> None:
     assert (report.entries_synced, report.fixes_failed) == (25, 1)
 
 
-def test_a_run_that_broke_off_claims_nothing_of_the_run_before_it(world: World) -> None:
+def test_a_run_that_broke_off_claims_nothing_of_the_run_before_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.populate(25)
     drift(world.directory, None, ISPB, creates=2)
     world.settle()
     world.sync()
 
-    report = world.sync("NEITHER")
+    monkeypatch.setattr(SnapshotStore, "write", _refused)
+
+    report = world.sync()
 
     assert (report.status, report.entries_synced, report.compared_by) == ("FAILED", None, None)
     assert [getattr(report, name) for name in FOUND] == [None] * 6
+
+
+def _refused(*_: object) -> object:
+    raise TransientError("no snapshot can be written")
 
 
 def test_a_report_that_waited_for_the_database_counts_its_fixes_once_it_is_back(world: World) -> None:
