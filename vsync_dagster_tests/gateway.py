@@ -1,5 +1,6 @@
 """A participant's gateway before DICT: takes calls over TLS, signs them, and forwards them with its certificate."""
 
+import re
 import ssl
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from lxml import etree
 from vsync_dagster_tests.world import ISPB, certificates
 
 _DS = "{http://www.w3.org/2000/09/xmldsig#}Signature"
+_FILES_ROOT = re.compile(rb"https://127\.0\.0\.1:[0-9]+(?=/api/v1/download/)")
 _FORWARDED = ("accept", "content-type", "pi-requestingparticipant")
 
 
@@ -28,6 +30,7 @@ class Gateway:
         answers: signed (DICT's answers as they are), unsigned (without DICT's signature) or html (a page of its own).
         hosts: the Host headers that it saw.
         downloads: how many CID files it handed on.
+        files_root: where DICT last said that CID files are.
     """
 
     upstream: str
@@ -36,6 +39,7 @@ class Gateway:
     answers: str = "signed"
     hosts: list[str | None] = field(default_factory=list)
     downloads: int = 0
+    files_root: str = ""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -48,13 +52,18 @@ class _Handler(BaseHTTPRequestHandler):
         if gateway.answers == "html":
             self._answer(502, b"<html><body>Bad Gateway</body></html>", "text/html")
             return
-        is_call = self.path.startswith("/api/")
+        is_call = not self.path.startswith("/api/v1/download/")
         gateway.downloads += not is_call
+        root = gateway.upstream if is_call else gateway.files_root
         headers = {name: value for name, value in self.headers.items() if name.lower() in _FORWARDED}
+        # DICT closes the connection on a Host with a port.
+        headers["Host"] = "127.0.0.1"
         answer = self.server.http.request(  # type: ignore[attr-defined]
-            self.command, gateway.upstream + self.path, content=self._signed(body) if body else None, headers=headers
+            self.command, root + self.path, content=self._signed(body) if body else None, headers=headers
         )
         content = answer.content
+        if named := _FILES_ROOT.search(content):
+            gateway.files_root = named[0].decode()
         if is_call and gateway.answers == "unsigned":
             content = _without_signature(content)
         self._answer(answer.status_code, content, answer.headers.get("Content-Type", "application/octet-stream"))

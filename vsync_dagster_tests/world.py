@@ -150,12 +150,13 @@ def running_world(
     monkeypatch: pytest.MonkeyPatch,
     settings: Settings | None = None,
     ispb: str = ISPB,
+    files_port: int = 0,
 ) -> Iterator[World]:
     """Run a DICT, point the environment at it and at the database, and register the participant."""
     settings = settings or Settings(log_lag=timedelta(seconds=LAG), file_delay=timedelta(0))
     with (
         DictState(folder / "dict.sqlite", now=lambda: datetime.now(UTC)) as state,
-        running_simulator(state, settings, certificates()) as url,
+        running_simulator(state, settings, certificates(), files_port=files_port) as url,
         dg.DagsterInstance.ephemeral() as instance,
     ):
         state.participants.add(ispb)

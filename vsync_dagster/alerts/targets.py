@@ -84,7 +84,7 @@ class AppriseTarget:
     minimum: Severity
     repeat: timedelta
     _service: "apprise.Apprise" = field(repr=False)
-    _runbook: Callable[[str], str]
+    _runbook: Callable[[str], str] = field(repr=False)
     batch: int = 1
     silences: bool = False
 
@@ -104,7 +104,7 @@ class AlertmanagerTarget:
     """
 
     _url: str = field(repr=False)
-    _runbook: Callable[[str], str]
+    _runbook: Callable[[str], str] = field(repr=False)
     name: str = ALERTMANAGER
     minimum: Severity = Severity.INFO
     repeat: timedelta = _ALERTMANAGER_REPEAT

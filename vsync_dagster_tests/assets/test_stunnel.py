@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from vsync_dagster.local_db.database import Database
 from vsync_dagster.simulator.drift import drift
-from vsync_dagster_tests.world import ISPB, World, certificates
+from vsync_dagster_tests.world import ISPB, World, certificates, running_world
 
 STUNNEL = shutil.which("stunnel")
 PAGE = Path(__file__).parents[2] / "docs" / "hsm.md"
@@ -51,18 +52,24 @@ def running_stunnel(config: str, folder: Path, port: int, environment: dict[str,
         process.wait(20)
 
 
-def config_of_page(port: int, world: World, key: str, certificate: Path) -> str:
-    """The page's own configuration, with the test's names in place of its examples."""
+def config_of_page(ports: tuple[int, int], hosts: tuple[str, str], key: str, certificate: Path) -> str:
+    """The page's own configuration, with the test's names in place of its examples: for calls, and for files."""
     text: str
     [text] = re.findall(r"```ini\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    dict_host = urlsplit(world.variables.variables["VSYNC_DICT_URL"]).netloc
     if not key.startswith("pkcs11:"):
         text = re.sub(r"^engine.*\n", "", text, flags=re.MULTILINE)
-    # One service: the simulator serves files from the port of its API.
-    text = text.partition("[dict-files]")[0]
+    calls, service, files = text.partition("[dict-files]")
+    filled = [
+        _filled(part, port, host, key, certificate)
+        for part, port, host in zip((calls, files), ports, hosts, strict=True)
+    ]
+    return service.join(filled)
+
+
+def _filled(text: str, port: int, host: str, key: str, certificate: Path) -> str:
     settings = {
         "accept": f"127.0.0.1:{port}",
-        "connect": dict_host,
+        "connect": host,
         "sni": None,
         "checkHost": None,
         "cert": certificate,
@@ -76,13 +83,14 @@ def config_of_page(port: int, world: World, key: str, certificate: Path) -> str:
     return text
 
 
-def sync_through(port: int, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def sync_through(ports: tuple[int, int], world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(10)
     drift(world.directory, None, ISPB, creates=1)
     world.settle()
     for name in ("URL", "CLIENT_CERT_FILE", "CLIENT_KEY_FILE", "CA_FILE"):
         monkeypatch.delenv(f"VSYNC_DICT_{name}")
-    monkeypatch.setenv("VSYNC_DICT_GATEWAY", f"http://127.0.0.1:{port}/api/v2/")
+    monkeypatch.setenv("VSYNC_DICT_GATEWAY", f"http://127.0.0.1:{ports[0]}/api/v2/")
+    monkeypatch.setenv("VSYNC_DICT_DOWNLOAD_BASE", f"http://127.0.0.1:{ports[1]}/")
 
     report = world.sync("FULL")
 
@@ -91,9 +99,11 @@ def sync_through(port: int, world: World, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_sync_through_stunnel_which_holds_the_key_of_connections(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port, ours = free_port(), certificates().client(ISPB)
-    config = config_of_page(port, world, str(ours.key_file), ours.certificate_file)
-    with running_stunnel(config, tmp_path, port, {}):
-        sync_through(port, world, monkeypatch)
+    ports, files_port, ours = (free_port(), free_port()), free_port(), certificates().client(ISPB)
+    with running_world(database, tmp_path, monkeypatch, files_port=files_port) as world:
+        hosts = (urlsplit(world.variables.variables["VSYNC_DICT_URL"]).netloc, f"127.0.0.1:{files_port}")
+        config = config_of_page(ports, hosts, str(ours.key_file), ours.certificate_file)
+        with running_stunnel(config, tmp_path, ports[0], {}):
+            sync_through(ports, world, monkeypatch)

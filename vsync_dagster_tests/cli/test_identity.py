@@ -64,7 +64,7 @@ def test_a_dict_that_nothing_verifies_is_spoken_to_only_if_told_so_and_each_run_
     assert refused.err == f"vsync: {said} (see docs/messages.md#environment-variable)\n"
     for ran in allowed:
         assert ran.status == 0
-        assert "warning: VSYNC_DICT_INSECURE=1: nothing that DICT says is verified" in ran.err
+        assert "warning: DICT's signatures were not verified: VSYNC_DICT_INSECURE=1" in ran.err
 
 
 def test_a_missing_certificate_is_one_line_before_anything_is_begun(world: World, synced: Command) -> None:

@@ -90,7 +90,8 @@ def test_from_nothing_to_the_first_proof(tmp_path: Path) -> None:
         commands = re.sub("postgres:[^@]*@host", f"{place.username}:{place.password}@host", blocks("sh", "3"))
         commands = commands.replace("@host/", f"@{place.hostname}:{place.port}/")
         run(commands.split("export", 1)[0], tmp_path, variables)
-        on_the_server(server, f"create role some_reviewer; create role some_auditor; grant {after}")
+        people = "".join(f"create role some_{who}; " for who in ("reviewer", "auditor", "engineer"))
+        on_the_server(server, f"{people}grant {after}")
 
         installed = f"{commands}\n{blocks('sh', '4')}\n{blocks('sh', '5')}\n"
         told = run(f"{installed}\nvsync sync\nvsync retention run --json\nvsync participants list", tmp_path, variables)

@@ -9,7 +9,7 @@ import pytest
 from vsync_dagster.cli.keys import key_of_home, new_key
 from vsync_dagster.environment import Environment
 from vsync_dagster.local_db.encryption import Cipher, key_id
-from vsync_dagster.reconcile.errors import EnvironmentVariableError
+from vsync_dagster.reconcile.errors import EnvironmentVariableError, NotStartedError
 from vsync_dagster.simulator.drift import drift
 from vsync_dagster_tests.cli.conftest import Command
 from vsync_dagster_tests.world import ENCRYPTION_KEY, ISPB, World
@@ -56,11 +56,11 @@ def test_with_a_given_database_keys_must_be_given(world: World, synced: Command,
 def test_a_run_of_dagsters_own_stops_before_anything_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VSYNC_ENCRYPTION_KEYS")
 
-    report = world.sync()
+    with pytest.raises(NotStartedError):
+        world.sync()
 
-    assert report.status == "FAILED"
-    assert "VSYNC_ENCRYPTION_KEYS is not set" in str(report.error_message)
     assert world.calls() == 0
+    assert world.sql("select from sync_reports") == []
 
 
 def test_a_key_is_replaced_while_details_stay_readable(world: World, synced: Command) -> None:

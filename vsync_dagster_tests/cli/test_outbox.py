@@ -7,6 +7,7 @@ import pytest
 
 from vsync_dagster.embedded.broker import embedded_broker
 from vsync_dagster.embedded.process import LOOPBACK, free_port
+from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.database import Database
 from vsync_dagster_tests.cli.conftest import Command
 from vsync_dagster_tests.events.parts import ISPBS, fill_outbox, read
@@ -30,6 +31,9 @@ def test_what_waits_is_shown_and_published_and_published_again(
     database: Database, vsync: Command, broker_url: str
 ) -> None:
     fill_outbox(database, 7)
+    with database.connect() as connection:
+        for ispb in ISPBS:
+            participants.add(connection, ispb)
     status = vsync("outbox", "status", "--json").json
     assert (status["depth"], [each["depth"] for each in status["participants"]]) == (7, [3, 2, 2])
     assert status["oldest_age_seconds"] >= 0
@@ -50,7 +54,10 @@ def test_without_a_broker_nothing_is_put_back(database: Database, vsync: Command
     ran = vsync("outbox", "replay", "--since", "2020-01-01")
     assert (ran.status, ran.err) == (
         64,
-        "vsync: VSYNC_PULSAR_URL is not set; set it, for example, to pulsar://host:6650\n",
+        (
+            "vsync: VSYNC_PULSAR_URL is not set; set it, for example, to pulsar://host:6650"
+            " (see docs/messages.md#environment-variable)\n"
+        ),
     )
 
 

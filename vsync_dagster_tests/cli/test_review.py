@@ -21,7 +21,10 @@ def test_a_key_from_the_list_to_its_deletion(world: World, synced: Command) -> N
         approved = synced("review", "approve", item, "--reason", "agreed", VSYNC_DATABASE_URL=rui.url)
 
     assert (proposed.status, approved.status) == (0, 0), proposed.err + approved.err
-    assert (alone.status, alone.err) == (2, "vsync: a deletion takes two people: somebody else must approve it\n")
+    assert (alone.status, alone.err) == (
+        2,
+        "vsync: a deletion takes two people: somebody else must approve it (see docs/messages.md#decision-refused)\n",
+    )
     shown = synced("review", "show", item)
     assert "APPROVED CONFIRM_DELETION: agreed" in shown.out
     assert entry.key not in shown.out

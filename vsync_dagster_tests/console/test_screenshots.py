@@ -61,7 +61,7 @@ def test_the_pictures_show_what_they_are_to_show(world: World, tmp_path: Path, p
 def _lived_in(world: World) -> Report:
     """Give a participant keys, some of which DICT has removed, and a month of reports; return the last."""
     with world.database.connect() as conn:
-        participants.add(conn, ISPB, name="Banco Demonstração")
+        participants.change(conn, ISPB, name="Banco Demonstração")
     world.populate(300)
     drift(world.directory, None, ISPB, creates=9, updates=14, deletes=12, seed=1)
     world.settle()

@@ -15,7 +15,8 @@ from vsync_dagster.console.app import create_app
 from vsync_dagster.console.server import config
 from vsync_dagster.local_db import participants
 from vsync_dagster.local_db.database import Database
-from vsync_dagster.reconcile.errors import RefusedError, TransientError
+from vsync_dagster.local_db.errors import DatabaseLoginError
+from vsync_dagster.reconcile.errors import RefusedError
 from vsync_dagster_tests.cli.conftest import Command
 from vsync_dagster_tests.console.parts import Person, text_of
 from vsync_dagster_tests.local_db.parts import ISPB
@@ -54,7 +55,7 @@ def test_the_demonstrations_logins_are_gone_with_it(database: Database) -> None:
         assert [person.log_in().status_code for person in people] == [303] * 3
         assert "Decide about" not in text_of(people[2].get("/"))
     for person in people:
-        with pytest.raises(TransientError), database.as_person(person.name, person.password).connect():
+        with pytest.raises(DatabaseLoginError), database.as_person(person.name, person.password).connect():
             pass
 
 

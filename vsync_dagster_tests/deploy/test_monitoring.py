@@ -28,6 +28,8 @@ from vsync_dagster.local_db.metrics import (
 )
 from vsync_dagster.metrics import VsyncCollector, certificate_family, families, limit_family
 from vsync_dagster.reconcile.waiting import ClockLimits
+from vsync_dagster.simulator.faults import FaultKind
+from vsync_dagster.simulator.operations import Operation
 from vsync_dagster_tests.monitoring import program, running_alertmanager, running_prometheus, standing_at
 from vsync_dagster_tests.world import ISPB, World, running_world
 
@@ -142,15 +144,13 @@ def world(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         yield running
 
 
-def test_a_failed_sync_becomes_an_alert_and_a_good_one_ends_it(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From a certificate that is not there to Alertmanager: our metrics, Debian's Prometheus, the shipped rules."""
+def test_a_failed_sync_becomes_an_alert_and_a_good_one_ends_it(world: World, tmp_path: Path) -> None:
+    """From a DICT that refuses to Alertmanager: our metrics, Debian's Prometheus, the shipped rules."""
     program("prometheus")
     world.populate(5)
-    with monkeypatch.context() as broken:
-        broken.setenv("VSYNC_DICT_CA_FILE", str(tmp_path / "missing.pem"))
-        assert world.sync().status == "FAILED"
+    world.directory.faults.add(Operation.CREATE_SYNC_VERIFICATION, FaultKind.STATUS, times=99, status=403)
+    assert world.sync().status == "FAILED"
+    world.directory.faults.clear()
     (tmp_path / "rules.yml").write_text(without_waiting(RULES.read_text()))
     registry = CollectorRegistry()
     registry.register(VsyncCollector(world.variables))

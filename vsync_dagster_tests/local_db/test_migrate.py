@@ -1,10 +1,12 @@
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import chain
 from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
+from psycopg.types.json import Jsonb
 
 from vsync_dagster.local_db import calls, chains, reports, review
 from vsync_dagster.local_db.database import Connection, Database
@@ -96,6 +98,19 @@ def test_the_owners_indexes_are_there(database: Database) -> None:
     assert definitions["idx_entries_ispb_key"].endswith("(participant_ispb, key)")
 
 
+_COLUMNS = "select column_name from information_schema.columns where table_name = 'sync_reports'"
+
+
+def insert_older(conn: Connection, report: reports.Report) -> None:
+    """Write a report as an older version did, into the columns that there were."""
+    values = {field.name: getattr(report, field.name) for field in fields(report)}
+    there = {name for (name,) in rows(conn, _COLUMNS)}
+    known = {name: Jsonb(each) if isinstance(each, dict) else each for name, each in values.items() if name in there}
+    names = SQL(", ").join(map(Identifier, known))
+    places = SQL(", ").join([SQL("%s")] * len(known))
+    conn.execute(SQL("insert into sync_reports ({}) values ({})").format(names, places), list(known.values()))
+
+
 def test_what_an_older_version_has_written_is_chained(
     empty_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,7 +120,7 @@ def test_what_an_older_version_has_written_is_chained(
         migrate(empty_database)
     with empty_database.connect() as conn:
         for number in (1, 2):
-            reports.insert(conn, replace(REPORT, id=UUID(int=number), run_id=f"run-{number}"))
+            insert_older(conn, replace(REPORT, id=UUID(int=number), run_id=f"run-{number}"))
         calls.record(conn, "run-1", [CALL])
         entry = insert(conn, make_entry(1))
         review.queue(conn, "run-1", ISPB, [ReviewItem(entry, "CPF", make_entry(1).cid(), "MISSING_BACEN", {})])
@@ -137,7 +152,7 @@ def test_a_mass_change_of_an_older_version_is_still_what_was_sealed(
             values ('run-1', %s, '2026-11-24', 1, 1, 'why not')""",
             [ISPB],
         )
-        reports.insert(conn, replace(REPORT, id=UUID(int=1), run_id="run-1"))
+        insert_older(conn, replace(REPORT, id=UUID(int=1), run_id="run-1"))
     migrate(empty_database)
     with empty_database.connect() as conn:
         assert list(chains.verify(conn)) == []
@@ -152,7 +167,7 @@ def test_the_last_true_ok_is_taken_from_what_an_older_version_knew(
         migrate(empty_database)
     with empty_database.connect() as conn:
         proved = {"CPF": {"proof": "VSYNC_WITHOUT_REVIEW"}, "EVP": {"proof": "VSYNC"}}
-        reports.insert(conn, replace(REPORT, key_types=proved, dry_run=False))
+        insert_older(conn, replace(REPORT, key_types=proved, dry_run=False))
         conn.execute(
             """
             insert into sync_state (participant_ispb, key_type, verified_at, excluded_cids) values

@@ -163,7 +163,7 @@ def test_nothing_personal_is_left_outside_of_the_participants_tables(
     crashed = _an_error_whose_text_is_a_key(traces, monkeypatch)
     last = traces.sync("INCREMENTAL")
 
-    assert (first.status, first.entries_created, first.entries_updated, first.entries_deleted) == ("PARTIAL", 10, 7, 5)
+    assert (first.status, first.entries_created, first.entries_updated, first.entries_deleted) == ("PARTIAL", 15, 7, 5)
     assert first.fixes_failed == 10
     assert [report.status for report in (refused, crashed)] == ["FAILED", "FAILED"]
     assert "SQLSTATE 23514" in str(refused.error_message)

@@ -20,6 +20,8 @@ from vsync_dagster.local_db.leases import Fence, SupersededRunError
 from vsync_dagster.partitions import SyncPartition, open_partitions_for
 from vsync_dagster.resources import LocalDatabase
 from vsync_dagster.sensors.ended_syncs import failed_syncs, succeeded_syncs, tell_of_failed
+from vsync_dagster.simulator.faults import FaultKind
+from vsync_dagster.simulator.operations import Operation
 from vsync_dagster_tests.local_db.test_chains import findings, tamper
 from vsync_dagster_tests.world import DAY, ISPB, World, running_world
 
@@ -104,7 +106,8 @@ def test_the_report_of_a_run_that_was_killed_seals_what_it_has_changed(world: Wo
 
 
 def test_a_run_that_reported_its_failure_keeps_its_report_and_the_alert_says_the_same(world: World) -> None:
-    report = world.sync("NEITHER")
+    world.directory.faults.add(Operation.CREATE_SYNC_VERIFICATION, FaultKind.STATUS, times=99, status=403)
+    report = world.sync()
     assert report.status == "FAILED"
     tell_of(world, report.run_id)
     assert world.sql("select id from sync_reports") == [(report.id,)]
