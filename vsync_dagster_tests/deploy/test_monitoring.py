@@ -160,8 +160,9 @@ def test_a_failed_sync_becomes_an_alert_and_a_good_one_ends_it(world: World, tmp
             running_alertmanager(tmp_path) as alertmanager,
             running_prometheus(tmp_path, prometheus(server.server_port, alertmanager)),
         ):
-            [alert] = wait_for(alertmanager, standing=1)
-            assert alert["labels"]["alertname"] == "VSyncFailed"
+            alerts = {each["labels"]["alertname"]: each for each in wait_for(alertmanager, standing=2)}
+            assert alerts.keys() == {"VSyncFailed", "VSyncNotProved"}
+            alert = alerts["VSyncFailed"]
             assert (alert["labels"]["ispb"], alert["labels"]["severity"]) == (ISPB, "critical")
             assert alert["annotations"]["runbook"] == "docs/runbooks.md#vsyncfailed"
 
