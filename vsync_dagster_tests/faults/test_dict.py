@@ -162,7 +162,7 @@ def test_one_answer_that_is_not_dicts(world: World, kind: FaultKind, operation: 
     report = world.sync("FULL")
 
     assert not world.directory.faults.pending(operation), "it was injected, and not asked for again"
-    assert_broke_off(world, report, before, "the signature of DICT's answer to")
+    assert_broke_off(world, report, before, f"the signature of DICT's answer to {operation.value} is refused")
 
 
 @fault(DICT, "connection refused", BROKE_OFF)
