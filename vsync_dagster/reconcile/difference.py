@@ -126,7 +126,7 @@ def check(our_vsync: bytes, their_vsync: bytes, found: SetDifference) -> None:
         ComparisonError: they do not.
     """
     if xor(our_vsync, their_vsync) != found.vsync():
-        raise ComparisonError("the differences found do not add up to the two VSyncs; nothing is repaired")
+        raise ComparisonError("the differences found do not add up to the two VSyncs")
 
 
 def check_differs(found: SetDifference) -> None:
@@ -146,4 +146,4 @@ def check_counts(our_count: int, their_count: int, found: SetDifference) -> None
         ComparisonError: they do not.
     """
     if our_count - len(found.only_ours) != their_count - len(found.only_theirs):
-        raise ComparisonError("the differences found do not add up to the two counts; nothing is repaired")
+        raise ComparisonError("the differences found do not add up to the two counts")

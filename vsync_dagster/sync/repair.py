@@ -140,7 +140,7 @@ class Repair:
         doubtful = [row for row in to_review if row["found"] == Found.UNREADABLE.value]
         to_review = [row for row in to_review if row["found"] != Found.UNREADABLE.value]
         try:
-            gone = self._gone(key_type, [row["dict_cid"] for row in to_write])
+            gone, unsure = self._removed(key_type, [row["dict_cid"] for row in to_write])
         except BudgetExhaustedError as error:
             unasked = [_record(row, PENDING, str(error)) for row in batch.to_dicts()]
             return lambda _: unasked
@@ -152,18 +152,23 @@ class Repair:
         seen = [row for row in to_review if row["local_cid"] in answers.keys() - problems.keys()]
 
         def apply(connection: Connection) -> list[FixRecord]:
-            written = self._write(connection, to_write, gone) + unreadable
+            written = self._write(connection, to_write, gone, unsure) + unreadable
             fixes.record(connection, self.run_id, self.ispb, unreadable)
             return written + self._put_up_for_review(connection, seen, answers) + pending
 
         return apply
 
-    def _gone(self, key_type: str, cids: list[bytes]) -> frozenset[bytes]:
-        """Return those of the CIDs that DICT does not hold any more, by its log, or else by looking each up again."""
+    def _removed(self, key_type: str, cids: list[bytes]) -> tuple[frozenset[bytes], dict[bytes, str]]:
+        """Return those of the CIDs that DICT does not hold any more, and those of which it cannot say, each with why.
+
+        DICT's log says so, or else each CID is looked up again.
+        """
         removed = self.watch.removed(key_type)
         if removed is not None:
-            return removed
-        return frozenset(answer.cid for answer in look_up(self.client, cids) if answer.outcome is not Found.FOUND)
+            return removed, {}
+        answers = {answer.cid: answer for answer in look_up(self.client, cids) if answer.outcome is not Found.FOUND}
+        gone = frozenset(cid for cid, answer in answers.items() if answer.outcome in (Found.GONE, Found.NOT_OURS))
+        return gone, {cid: _doubt(answer) for cid, answer in answers.items() if cid not in gone}
 
     def _second_look(self, cids: list[bytes]) -> dict[bytes, LookUp]:
         """Look up CIDs that only we hold; those for which DICT's budget does not suffice are left out."""
@@ -175,9 +180,12 @@ class Repair:
             _log.warning("%s: %s", self.ispb, error)
         return answers
 
-    def _write(self, connection: Connection, rows: list[Row], gone: frozenset[bytes]) -> list[FixRecord]:
+    def _write(
+        self, connection: Connection, rows: list[Row], gone: frozenset[bytes], unsure: Mapping[bytes, str]
+    ) -> list[FixRecord]:
         entries = lookups.staged(connection, self.cipher, self.ispb, [row["dict_cid"] for row in rows])
-        objections = {row["dict_cid"]: _objection(row, entries, gone, self.unreadable) for row in rows}
+        unreadable = {**self.unreadable, **unsure}
+        objections = {row["dict_cid"]: _objection(row, entries, gone, unreadable) for row in rows}
         refused = [_record(row, *objection) for row in rows if (objection := objections[row["dict_cid"]])]
         for record in refused:
             if record.outcome != fixes.MOVED:
@@ -226,12 +234,16 @@ def planned(discrepancies: pl.DataFrame) -> list[FixRecord]:
     return [_record(row, "PLANNED", None) for row in discrepancies.to_dicts()]
 
 
+def _doubt(answer: LookUp) -> str:
+    return why_unreadable(answer) if answer.problem else f"its second look-up ended as {answer.outcome}"
+
+
 def _objection(
     row: Row, entries: Mapping[bytes, Entry], gone: frozenset[bytes], unreadable: Mapping[bytes, str]
 ) -> tuple[str, str] | None:
     """Return the outcome and the reason, if a difference may not be repaired."""
     cid = row["dict_cid"]
-    if row["found"] == Found.UNREADABLE.value:
+    if row["found"] == Found.UNREADABLE.value or cid in unreadable:
         return UNREADABLE, f"DICT cannot answer for the CID: {unreadable.get(cid, 'see its log')}"
     if row["found"] == Found.MISMATCH.value:
         return fixes.INVALID, "DICT's answer does not hash to the CID that was asked for"

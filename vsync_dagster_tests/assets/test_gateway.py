@@ -59,7 +59,7 @@ def test_unsigned_answers_are_refused(world: World, gateway: Gateway) -> None:
     report = world.sync()
 
     assert (report.status, report.verified) == ("FAILED", False)
-    assert "the signature of DICT's answer to" in str(report.error_message)
+    assert "the signature of DICT's answer to bucketStates is refused" in str(report.error_message)
     assert world.cids_here() == before
 
 

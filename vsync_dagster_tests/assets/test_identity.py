@@ -29,7 +29,7 @@ def test_an_answer_that_is_not_dicts_changes_nothing_and_the_next_sync_converges
 
     assert (refused.status, refused.verified) == ("FAILED", False)
     assert refused.error_message is not None
-    assert "the signature of DICT's answer to" in refused.error_message
+    assert f"the signature of DICT's answer to {operation.value} is refused" in refused.error_message
     assert world.cids_here() == before
     assert world.sql("select count(*) from dict_calls where result = 'SIGNATURE_REFUSED'") == [(1,)]
 

@@ -13,7 +13,6 @@ from vsync_dagster.console.days import Clock, Colour, Month, clock_of, colour_of
 from vsync_dagster.local_db import calls, participants, reports, sync_state
 from vsync_dagster.local_db.database import Database
 from vsync_dagster.local_db.reports import Report
-from vsync_dagster.reconcile.calendar import day_of
 from vsync_dagster.reconcile.keys import KeyType
 from vsync_dagster_tests.console.conftest import Clock as MovedClock
 from vsync_dagster_tests.console.parts import Person, text_of
@@ -226,7 +225,9 @@ def test_a_report_of_an_older_version_is_shown(database: Database, eva: Person) 
 
 @pytest.mark.parametrize("month", ["2026-13", "x", "0000-01", "99999-01", "2026-11-01"])
 def test_an_odd_month_is_this_month(eva: Person, clock: MovedClock, month: str) -> None:
-    assert f"Reports {day_of(clock.now()):%Y-%m}" in text_of(eva.get(f"/reports?month={month}&page=x"))
+    """The month of São Paulo, where it still is November when December begins in UTC."""
+    clock.seconds = (datetime(2026, 12, 1, 2, tzinfo=UTC) - datetime.now(UTC)).total_seconds()
+    assert "Reports 2026-11" in text_of(eva.get(f"/reports?month={month}&page=x"))
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,19 @@ def test_one_bad_cid(world: World, sync_type: str, kind: FaultKind, status: int 
     assert world.sync().status == "COMPLETED"
 
 
+def test_a_cid_that_cannot_be_read_a_second_time_is_not_called_removed(world: World) -> None:
+    """Without the log each entry is looked up again before it is applied; no answer does not mean that it is gone."""
+    bad, *_ = miss_some(world)
+    world.directory.faults.add(EVENTS, FaultKind.STATUS, times=999, after=1, status=400, target="PHONE")
+    world.directory.faults.add(LOOK_UP, FaultKind.STATUS, times=999, after=1, status=400, target=bad.hex())
+
+    report = world.sync("FULL")
+
+    assert (report.status, report.entries_created, report.fixes_failed, report.in_flight) == ("PARTIAL", 8, 1, 0)
+    [(outcome, error)] = world.sql("select outcome, error from fixes where cid = %s", bad)
+    assert (outcome, error.startswith("DICT cannot answer for the CID: ")) == ("UNREADABLE", True)
+
+
 @fault(
     "Look-up",
     "500, for good, for one CID, while keys of its type are missing at DICT",
